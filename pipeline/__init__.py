@@ -1,0 +1,1 @@
+"""Sources, the producer, backend clients and the processes around them. Knows nothing of Faust."""

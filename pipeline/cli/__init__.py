@@ -1,0 +1,1 @@
+"""The `headrace` command: arguments in, exit codes out, no logic."""

@@ -1,0 +1,1 @@
+"""Clients of backends: remote write and Loki push, and what their answers mean."""

@@ -1,0 +1,41 @@
+"""What a backend's answer means. Expected results are values; only surprises are errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The backend has the whole request (2xx)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not now: network error, timeout, 5xx, 429. `after_s` is the backend's Retry-After, None where it gave none."""
+
+    reason: str
+    after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """This content, never: 400, 409, 413, 415, 422. Split the request down to what is bad.
+
+    `reason` is short and bounded (a metric label); `detail` holds the backend's own words, at most 2 KiB.
+    """
+
+    reason: str
+    detail: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """This sender, until somebody mends it: 401, 403, 404, bad TLS, unknown host or scheme. The backend pauses."""
+
+    reason: str
+    detail: str
+
+
+Outcome = Delivered | Retry | Rejected | Refused

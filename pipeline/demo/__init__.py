@@ -1,0 +1,1 @@
+"""`headrace demo`: real Envoys, real Kafka, an outage, and the proof that nothing was lost."""

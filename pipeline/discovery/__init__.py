@@ -1,0 +1,1 @@
+"""Service discovery: each mechanism turns its own configuration into target groups."""

@@ -1,0 +1,1 @@
+"""The one builder of HTTP client sessions: TLS, authentication, headers, proxies."""

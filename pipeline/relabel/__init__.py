@@ -1,0 +1,1 @@
+"""Relabelling with Prometheus's exact semantics; RE2 for every expression."""

@@ -1,0 +1,1 @@
+"""Scraping: target, loop, pool, manager; exposition text to encoded fragments."""

@@ -1,0 +1,1 @@
+"""Tailing log files: paths, positions, readers, decoders."""

@@ -1,0 +1,1 @@
+"""Self-metrics (one catalogue) and logging."""

@@ -1,0 +1,1 @@
+"""Exposition formats to samples. One file for each format."""

@@ -1,0 +1,1 @@
+"""What travels through Kafka: labels, keys, records, topics. Imports nothing else of headrace."""
