@@ -12,6 +12,8 @@
     ├── TopicMismatch          a topic exists, but not as configured (both values are named)
     ├── KafkaUnavailable       no broker answers (retriable)
     ├── BrokerFailed           the embedded Kafka did not start or ended; carries the end of its log
+    ├── ListenFailed           an address that cannot be listened on: taken, forbidden, or not of this machine
+    ├── StorageInUse           another process works in this storage folder
     ├── SpoolFull              the producer's bound in bytes is reached (retriable)
     └── ScrapeFailed           a scrape that yields `up 0`; carries the reason shown on the target's page
         └── ParseError         the exposition text is malformed; carries the line number
@@ -36,7 +38,8 @@ class HeadraceError(Exception):
 class Problem:
     """One thing wrong with a configuration.
 
-    `line` counts from 1 (0: the file as a whole); `path` is the key path as written, e.g. ``scrape_configs[0].job_name``.
+    `line` counts from 1 (0: the file as a whole); `path` is the key path as written, e.g.
+    ``scrape_configs[0].job_name``.
     """
 
     file: str
@@ -92,6 +95,14 @@ class KafkaUnavailable(HeadraceError):
 
 class BrokerFailed(HeadraceError):
     """The embedded Kafka did not start, or ended by itself. The message carries the end of its log."""
+
+
+class ListenFailed(HeadraceError):
+    """An address that cannot be listened on: taken, forbidden, or not of this machine."""
+
+
+class StorageInUse(HeadraceError):
+    """Another process works in this storage folder. The message names the folder."""
 
 
 class SpoolFull(HeadraceError):

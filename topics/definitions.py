@@ -1,0 +1,97 @@
+"""Every topic and consumer group of one headrace installation: names, partitions, retention, dead letters.
+
+The prefix tells installations on one broker apart. What exists on a broker is compared with this by admin.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from topics.keys import BUCKETS
+from topics.record import Kind
+
+CleanupPolicy = Literal["delete", "compact"]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic as it should be. `retention_ms` -1 means for ever (Kafka's own sign for it)."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    retention_ms: int
+    min_insync_replicas: int
+    max_message_bytes: int
+    cleanup_policy: CleanupPolicy = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """The names under one prefix, e.g. `headrace.`."""
+
+    prefix: str
+
+    @property
+    def metrics(self) -> str:
+        """Snappy blocks of prometheus.WriteRequest."""
+        return f"{self.prefix}metrics"
+
+    @property
+    def logs(self) -> str:
+        """Snappy blocks of logproto.PushRequest."""
+        return f"{self.prefix}logs"
+
+    @property
+    def metrics_dead(self) -> str:
+        """What a metrics backend rejected for good."""
+        return f"{self.prefix}metrics.dead"
+
+    @property
+    def logs_dead(self) -> str:
+        """What a logs backend rejected for good."""
+        return f"{self.prefix}logs.dead"
+
+    @property
+    def control(self) -> str:
+        """Compacted: target ownership, replay jobs, pauses of backends."""
+        return f"{self.prefix}control"
+
+    def data(self, kind: Kind) -> str:
+        """The topic of a kind."""
+        return self.metrics if kind is Kind.METRICS else self.logs
+
+    def dead(self, kind: Kind) -> str:
+        """The dead-letter topic of a kind."""
+        return self.metrics_dead if kind is Kind.METRICS else self.logs_dead
+
+
+def group(prefix: str, backend: str) -> str:
+    """The consumer group of a backend: each has its own offsets, and thereby its own lag, pace and replay."""
+    return f"{prefix}agent.{backend}"
+
+
+def specs(
+    names: TopicNames,
+    *,
+    partitions: int,
+    replication_factor: int,
+    retention_ms: int,
+    min_insync_replicas: int,
+    max_message_bytes: int,
+) -> tuple[TopicSpec, ...]:
+    """All topics of an installation.
+
+    Dead letters have the partitions of their source, so that what is sent again later keeps its order per series.
+    Raises ValueError for a partition count that the key rule does not know.
+    """
+    if not 1 <= partitions <= BUCKETS:
+        raise ValueError(f"topics.partitions: {partitions} is not within 1 to {BUCKETS}")
+
+    def spec(name: str) -> TopicSpec:
+        return TopicSpec(name, partitions, replication_factor, retention_ms, min_insync_replicas, max_message_bytes)
+
+    control = TopicSpec(names.control, 1, replication_factor, -1, min_insync_replicas, max_message_bytes, "compact")
+    data = (names.metrics, names.logs, names.metrics_dead, names.logs_dead)
+    return (*(spec(name) for name in data), control)

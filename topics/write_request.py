@@ -1,0 +1,183 @@
+"""prometheus.WriteRequest (remote write 1.0): fragments built from encoded parts, bodies split and joined undecoded.
+
+Terms: a *raw series* is the content of one TimeSeries message; a *fragment* is any concatenation of whole top-level
+fields (tag, length, raw series), and thereby a WriteRequest itself: protobuf messages concatenate.
+Schema: proto/write_request.proto. Wire rules: wire.py.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+
+from topics.errors import CorruptMessage, InvalidLabels
+from topics.pb.write_request_pb2 import RawWriteRequest
+from topics.wire import LENGTH_DELIMITED, field, read_varint, varint, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+    from topics.labels import LabelPairs
+
+STALE_NAN_BITS: Final = 0x7FF0000000000002
+"""The NaN that says "this series ended here". Keep it as bits: arithmetic may quieten it to an ordinary NaN."""
+STALE_NAN: Final[float] = struct.unpack("<d", struct.pack("<Q", STALE_NAN_BITS))[0]
+
+ONE_SAMPLE_BYTES: Final = 18
+"""The size of one Sample field of a TimeSeries when value and timestamp are both set (timestamps of 1971 to 2109)."""
+
+_SERIES_TAG = b"\x0a"
+_METADATA_TAG = b"\x1a"
+_SAMPLE_HEAD = struct.Struct("<BBBdB")
+_LABEL_TAG = 0x0A
+_SERIES_SAMPLES, _SERIES_EXEMPLARS, _SERIES_HISTOGRAMS = 2, 3, 4
+
+
+def encode_labels(pairs: LabelPairs) -> bytes:
+    """The Label fields of one TimeSeries, in the order of the pairs."""
+    return b"".join([field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in pairs])
+
+
+def sample_field(value: float, ts_ms: int) -> bytes:
+    """One Sample as field 2 of a TimeSeries. Both members are always written, also when 0: readers take either form.
+
+    A stale marker keeps its bits when `value` is STALE_NAN itself.
+    """
+    stamp = varint(ts_ms)
+    return _SAMPLE_HEAD.pack(0x12, 10 + len(stamp), 0x09, value, 0x10) + stamp
+
+
+def series(labels: bytes, samples: bytes) -> bytes:
+    """Field 1 of WriteRequest: one TimeSeries from its encoded Label fields and everything that follows them."""
+    return b"".join((_SERIES_TAG, varint(len(labels) + len(samples)), labels, samples))
+
+
+def split(body: bytes) -> list[bytes]:
+    """The raw series of a WriteRequest, in order. Raises CorruptMessage. Metadata: `split_metadata`."""
+    return _raw(body).timeseries[:]
+
+
+def split_metadata(body: bytes) -> list[bytes]:
+    """The raw MetricMetadata messages of a WriteRequest, in order. Raises CorruptMessage."""
+    return _raw(body).metadata[:]
+
+
+def split_all(body: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Raw series and raw metadata with one pass over the body. Raises CorruptMessage."""
+    raw = _raw(body)
+    return raw.timeseries[:], raw.metadata[:]
+
+
+def _raw(body: bytes) -> RawWriteRequest:
+    try:
+        return RawWriteRequest.FromString(body)
+    except DecodeError as error:
+        raise CorruptMessage(f"{len(body)} bytes are not a prometheus.WriteRequest: {error}") from None
+
+
+def join(raw_series: Iterable[bytes]) -> bytes:
+    """A WriteRequest (or fragment) of raw series: the inverse of `split`."""
+    return _join(_SERIES_TAG, raw_series)
+
+
+def join_metadata(raw_metadata: Iterable[bytes]) -> bytes:
+    """Raw metadata as a fragment: the inverse of `split_metadata`; append it to a body."""
+    return _join(_METADATA_TAG, raw_metadata)
+
+
+def _join(tag: bytes, messages: Iterable[bytes]) -> bytes:
+    parts: list[bytes] = []
+    for raw in messages:
+        parts += (tag, varint(len(raw)), raw)
+    return b"".join(parts)
+
+
+def labels_end(raw: bytes) -> int:
+    """Where the leading Label fields of a raw series end: `raw[:end]` holds the labels and is the memo key.
+
+    Raises CorruptMessage when the series is malformed within its labels, and when Label fields come later too: such
+    a series is legal protobuf, but written by nobody; make it regular with `labels_first` before asking again.
+    """
+    pos = 0
+    size = len(raw)
+    try:
+        while pos < size and raw[pos] == _LABEL_TAG:
+            length = raw[pos + 1]
+            if length < 128:
+                pos += 2 + length
+            else:
+                length, start = read_varint(raw, pos + 1)
+                pos = start + length
+    except IndexError:
+        pos = size + 1
+    if pos > size:
+        raise CorruptMessage("a series ends inside its labels")
+    return pos
+
+
+def known_labels(raw: bytes, known: Container[bytes]) -> bytes:
+    """`raw[:labels_end(raw)]`, found at once when it is in `known` and one ordinary sample follows it.
+
+    Why this is right: what is in `known` was found by `labels_end` before, so it is a run of whole Label fields; a raw
+    series that begins with it has a field boundary there, and the ONE_SAMPLE_BYTES that follow cannot be part of it.
+    """
+    head = raw[:-ONE_SAMPLE_BYTES]
+    if head in known and raw[-ONE_SAMPLE_BYTES] != _LABEL_TAG:
+        return head
+    return raw[: labels_end(raw)]
+
+
+def labels_first(raw: bytes) -> bytes:
+    """The same series with its Label fields moved to the front, where everything in this module expects them."""
+    labels, rest = [], []
+    pos = 0
+    for number, _, _, end in walk(raw):
+        (labels if number == 1 else rest).append(raw[pos:end])
+        pos = end
+    return b"".join(labels + rest)
+
+
+def decode_labels(raw_labels: bytes) -> LabelPairs:
+    """The labels of encoded Label fields (or of a whole raw series), sorted by name, empty values left out.
+
+    Raises CorruptMessage for bytes that are no labels, InvalidLabels for an empty or a repeated name.
+    """
+    labels: dict[str, str] = {}
+    for number, wire_type, start, end in walk(raw_labels):
+        if number != 1:
+            continue
+        if wire_type != LENGTH_DELIMITED:
+            raise CorruptMessage(f"the label at byte {start} has wire type {wire_type}")
+        name, value = _label(raw_labels[start:end])
+        if name in labels:
+            raise InvalidLabels(f"label {name!r} stands twice in one series")
+        if not name:
+            raise InvalidLabels(f"a label with value {value!r} has an empty name")
+        labels[name] = value
+    return tuple(sorted(pair for pair in labels.items() if pair[1]))
+
+
+def _label(raw: bytes) -> tuple[str, str]:
+    name = value = b""
+    for number, wire_type, start, end in walk(raw):
+        if number in (1, 2) and wire_type != LENGTH_DELIMITED:
+            raise CorruptMessage(f"a label's field {number} has wire type {wire_type}")
+        if number == 1:
+            name = raw[start:end]
+        elif number == 2:
+            value = raw[start:end]
+    try:
+        return name.decode(), value.decode()
+    except UnicodeDecodeError:
+        raise CorruptMessage(f"label {name!r} is not UTF-8") from None
+
+
+def count_samples(raw: bytes) -> int:
+    """Samples and histograms of a raw series, not decoded. Raises CorruptMessage."""
+    pos = labels_end(raw)
+    if len(raw) - pos == ONE_SAMPLE_BYTES and raw[pos] == 0x12 and raw[pos + 1] == ONE_SAMPLE_BYTES - 2:
+        return 1
+    rest = raw[pos:]
+    return sum(number in (_SERIES_SAMPLES, _SERIES_HISTOGRAMS) for number, _, _, _ in walk(rest))
