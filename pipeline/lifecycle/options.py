@@ -1,0 +1,111 @@
+"""The flags that every long-running role has, in Prometheus's dotted style.
+
+They stand here, below both `cli` and `agents`, because both parse them.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.telemetry import logging as log_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_STORAGE = Path("headrace-data")
+# One default port for each role, so that they can share a machine.
+DEFAULT_ADDRESSES = {
+    "run": "127.0.0.1:9095",
+    "scraper": "127.0.0.1:9096",
+    "tailer": "127.0.0.1:9097",
+    "agent": "127.0.0.1:9098",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleOptions:
+    """The common flags as given. `brokers` and `prefix` are None where the configuration decides."""
+
+    config_file: Path
+    promtail_file: Path | None
+    brokers: tuple[str, ...] | None
+    prefix: str | None
+    storage: Path
+    listen_address: str
+    address_file: Path | None
+    log_level: str
+    log_format: str
+    deadline_s: float
+
+    def setup_logging(self, component: str) -> None:
+        """Send this process's log lines to stderr under the name `component`."""
+        log_lines.setup(self.log_level, self.log_format, component)
+
+
+def role_options(role: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a click callback: adds the common flags, hands them over as one `options: RoleOptions`."""
+
+    def decorate(callback: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(callback)
+        def with_options(**given: Any) -> Any:
+            options = RoleOptions(
+                config_file=given.pop("config_file"),
+                promtail_file=given.pop("promtail_file"),
+                brokers=_brokers(given.pop("brokers")),
+                prefix=given.pop("prefix"),
+                storage=given.pop("storage"),
+                listen_address=given.pop("listen_address"),
+                address_file=given.pop("address_file"),
+                log_level=given.pop("log_level"),
+                log_format=given.pop("log_format"),
+                deadline_s=given.pop("deadline_s"),
+            )
+            return callback(options=options, **given)
+
+        decorated: Callable[..., Any] = with_options
+        for option in reversed(_flags(role)):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _flags(role: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    file = click.Path(path_type=Path, dir_okay=False)
+    return [
+        click.option("--config.file", "config_file", type=file, default=Path("headrace.yml"), show_default=True,
+                     help="Configuration; a prometheus.yml works unchanged."),
+        click.option("--promtail.config-file", "promtail_file", type=file, help="A Promtail file, unchanged."),
+        click.option("--kafka.brokers", "brokers", metavar="HOST:PORT,…", help="Brokers; win over the file's."),
+        click.option("--kafka.prefix", "prefix", help="Names topics and groups; wins over the file's. [headrace.]"),
+        click.option("--storage.path", "storage", type=click.Path(path_type=Path, file_okay=False),
+                     default=DEFAULT_STORAGE, show_default=True, help="Folder for what must survive a restart."),
+        click.option("--web.listen-address", "listen_address", default=DEFAULT_ADDRESSES[role], show_default=True,
+                     metavar="HOST:PORT", help="Pages and metrics; port 0 picks a free one."),
+        click.option("--web.address-file", "address_file", type=file, hidden=True),
+        click.option("--log.level", "log_level", type=click.Choice(log_lines.LEVELS), default="info",
+                     show_default=True),
+        click.option("--log.format", "log_format", type=click.Choice(log_lines.FORMATS), default="logfmt",
+                     show_default=True),
+        click.option("--stop.deadline", "deadline_s", type=click.FloatRange(0.1), default=12.0, hidden=True),
+    ]  # fmt: skip
+
+
+def _brokers(given: str | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    brokers = tuple(part.strip() for part in given.split(",") if part.strip())
+    if not brokers:
+        raise click.BadParameter("is empty: write host:port, several with commas", param_hint="--kafka.brokers")
+    return brokers
+
+
+def environment() -> dict[str, str]:
+    """The environment a child role gets: ours, which also carries what `${NAME}` in the files expands to."""
+    return dict(os.environ)
