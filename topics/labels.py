@@ -16,18 +16,8 @@ LabelPairs = tuple[tuple[str, str], ...]
 """Sorted by name (bytewise in UTF-8), no empty name, no empty value, no repeated name."""
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
-_NAMED = {
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-    '"': '\\"',
-    "\\": "\\\\",
-}
-_UNNAMED = {escape[1]: char for char, escape in _NAMED.items()}
+_UNNAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\"}
+_NAMED = {char: "\\" + letter for letter, char in _UNNAMED.items()}
 _ESCAPE = re.compile(r'\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([abfnrtv"\\]))')
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NAME_TOKEN = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\\n]|\\.)*)"', re.ASCII)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from topics import wire
 from topics.errors import CorruptMessage
 from topics.pb.push_request_pb2 import EntryAdapter, RawPushRequest, RawStream
 from topics.wire import field, varint
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _STREAM_TAG = b"\x0a"
+_ENTRY_TAG = b"\x12"
 _HASH_TAG = b"\x18"
 _NS = 1_000_000_000
 
@@ -37,12 +39,12 @@ def encode_entry(ts_ns: int, line: bytes, metadata: Sequence[tuple[str, str]] = 
     if nanos:
         stamp += b"\x10" + varint(nanos)
     size = len(line)
-    length = _length(size)
+    length = varint(size)
     total = 3 + len(stamp) + len(length) + size
     if not metadata:
-        return b"".join((b"\x12", _length(total), b"\x0a", _length(len(stamp)), stamp, b"\x12", length, line))
+        return b"".join((b"\x12", varint(total), b"\x0a", varint(len(stamp)), stamp, b"\x12", length, line))
     pairs = b"".join([field(3, field(1, name.encode()) + field(2, value.encode())) for name, value in metadata])
-    head = (b"\x12", _length(total + len(pairs)), b"\x0a", _length(len(stamp)), stamp, b"\x12", length, line, pairs)
+    head = (b"\x12", varint(total + len(pairs)), b"\x0a", varint(len(stamp)), stamp, b"\x12", length, line, pairs)
     return b"".join(head)
 
 
@@ -52,13 +54,8 @@ def _seconds(seconds: int) -> bytes:
     return b"\x08" + varint(seconds)
 
 
-@lru_cache(maxsize=4096)
-def _length(size: int) -> bytes:
-    return varint(size)
-
-
 def stream(labels_text: bytes, entries: bytes, hash_: int = 0) -> bytes:
-    """Field 1 of PushRequest: one stream. `labels_text` is `{a="b"}` (labels.text), `entries` joined encoded entries."""
+    """Field 1 of PushRequest: one stream. `labels_text` is `{a="b"}` (labels.text), `entries` encoded ones."""
     length = varint(len(labels_text))
     tail = _HASH_TAG + varint(hash_) if hash_ else b""
     size = 1 + len(length) + len(labels_text) + len(entries) + len(tail)
@@ -75,10 +72,7 @@ def split(body: bytes) -> list[bytes]:
 
 def join(raw_streams: Iterable[bytes]) -> bytes:
     """A PushRequest (or fragment) of raw streams: the inverse of `split`."""
-    parts: list[bytes] = []
-    for raw in raw_streams:
-        parts += (_STREAM_TAG, varint(len(raw)), raw)
-    return b"".join(parts)
+    return wire.join(_STREAM_TAG, raw_streams)
 
 
 def labels_of(raw_stream: bytes) -> bytes:
@@ -93,10 +87,7 @@ def entries_of(raw_stream: bytes) -> list[bytes]:
 
 def join_entries(raw_entries: Iterable[bytes]) -> bytes:
     """Raw entries as fields of a stream: the inverse of `entries_of`, ready for `stream`."""
-    parts: list[bytes] = []
-    for raw in raw_entries:
-        parts += (b"\x12", varint(len(raw)), raw)
-    return b"".join(parts)
+    return wire.join(_ENTRY_TAG, raw_entries)
 
 
 def count_entries(raw_stream: bytes) -> int:

@@ -67,7 +67,7 @@ class RecordHeaders:
         if version != VERSION:
             raise BadRecord(f"record version {version}: this headrace reads version {VERSION}; upgrade it first")
         kind = _text(found, "kind")
-        if kind not in Kind:
+        if kind not in (Kind.METRICS, Kind.LOGS):
             raise BadRecord(f"header kind: {kind!r} is neither metrics nor logs")
         return cls(
             kind=Kind(kind),

@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING
 from topics.errors import CorruptMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 VARINT, FIXED64, LENGTH_DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 _MASK_64 = (1 << 64) - 1
 _MAX_VARINT_BYTES = 10
-_SMALL = tuple(bytes([n]) for n in range(128))
 
 
 def varint(n: int) -> bytes:
     """An integer as a base-128 varint; a negative one as its 64-bit two's complement (int64, ten bytes)."""
-    if 0 <= n < 128:
-        return _SMALL[n]
+    if 0 <= n < _TABLE_SIZE:
+        return _TABLE[n]
+    return _varint(n)
+
+
+def _varint(n: int) -> bytes:
     n &= _MASK_64
     out = bytearray()
     while n > 127:
@@ -30,6 +33,10 @@ def varint(n: int) -> bytes:
         n >>= 7
     out.append(n)
     return bytes(out)
+
+
+_TABLE_SIZE = 4096
+_TABLE = tuple(_varint(n) for n in range(_TABLE_SIZE))  # lengths are small numbers: a look-up beats a loop
 
 
 def read_varint(buf: bytes | memoryview, pos: int) -> tuple[int, int]:
@@ -61,8 +68,17 @@ def field(tag_number: int, payload: bytes) -> bytes:
     return varint(tag_number << 3 | LENGTH_DELIMITED) + varint(len(payload)) + payload
 
 
+def join(tag: bytes, messages: Iterable[bytes]) -> bytes:
+    """Many length-delimited fields of one tag, one after the other."""
+    parts: list[bytes] = []
+    for message in messages:
+        size = len(message)
+        parts += (tag, _TABLE[size] if size < _TABLE_SIZE else _varint(size), message)
+    return b"".join(parts)
+
+
 def walk(buf: bytes | memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """Every field of a message as `(number, wire_type, start, end)`: where its content stands, without the tag and length.
+    """Every field of a message as `(number, wire_type, start, end)`: where its content stands (no tag, no length).
 
     Raises CorruptMessage at the first field that is not well formed (groups included: our schemas have none).
     """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
+from topics import wire
 from topics.errors import CorruptMessage, InvalidLabels
 from topics.pb.write_request_pb2 import RawWriteRequest
 from topics.wire import LENGTH_DELIMITED, field, read_varint, varint, walk
@@ -79,26 +80,20 @@ def _raw(body: bytes) -> RawWriteRequest:
 
 def join(raw_series: Iterable[bytes]) -> bytes:
     """A WriteRequest (or fragment) of raw series: the inverse of `split`."""
-    return _join(_SERIES_TAG, raw_series)
+    return wire.join(_SERIES_TAG, raw_series)
 
 
 def join_metadata(raw_metadata: Iterable[bytes]) -> bytes:
     """Raw metadata as a fragment: the inverse of `split_metadata`; append it to a body."""
-    return _join(_METADATA_TAG, raw_metadata)
-
-
-def _join(tag: bytes, messages: Iterable[bytes]) -> bytes:
-    parts: list[bytes] = []
-    for raw in messages:
-        parts += (tag, varint(len(raw)), raw)
-    return b"".join(parts)
+    return wire.join(_METADATA_TAG, raw_metadata)
 
 
 def labels_end(raw: bytes) -> int:
     """Where the leading Label fields of a raw series end: `raw[:end]` holds the labels and is the memo key.
 
-    Raises CorruptMessage when the series is malformed within its labels, and when Label fields come later too: such
-    a series is legal protobuf, but written by nobody; make it regular with `labels_first` before asking again.
+    It does not look behind the first field that is no label. Label fields that come later are legal protobuf, though
+    no known sender writes them: whoever takes in foreign bodies makes them regular with `labels_first`.
+    Raises CorruptMessage when the series ends inside its labels.
     """
     pos = 0
     size = len(raw)
@@ -124,14 +119,15 @@ def known_labels(raw: bytes, known: Container[bytes]) -> bytes:
     series that begins with it has a field boundary there, and the ONE_SAMPLE_BYTES that follow cannot be part of it.
     """
     head = raw[:-ONE_SAMPLE_BYTES]
-    if head in known and raw[-ONE_SAMPLE_BYTES] != _LABEL_TAG:
+    if head and head in known and raw[-ONE_SAMPLE_BYTES] != _LABEL_TAG:
         return head
     return raw[: labels_end(raw)]
 
 
 def labels_first(raw: bytes) -> bytes:
     """The same series with its Label fields moved to the front, where everything in this module expects them."""
-    labels, rest = [], []
+    labels: list[bytes] = []
+    rest: list[bytes] = []
     pos = 0
     for number, _, _, end in walk(raw):
         (labels if number == 1 else rest).append(raw[pos:end])
