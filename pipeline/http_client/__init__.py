@@ -1,1 +1,6 @@
-"""The one builder of HTTP client sessions: TLS, authentication, headers, proxies."""
+"""The one HTTP session builder, and the errors of requests that get no answer."""
+
+from pipeline.http_client.client import USER_AGENT, HttpClient
+from pipeline.http_client.errors import HttpFailed, shown
+
+__all__ = ["USER_AGENT", "HttpClient", "HttpFailed", "shown"]

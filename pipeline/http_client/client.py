@@ -1,0 +1,119 @@
+"""The one builder of HTTP sessions: for scraping, for discovery and for backends.
+
+Owns timeouts, TLS, credentials, proxy and redirects. Says nothing about what an answer means.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from pipeline.http_client.credentials import Credentials
+from pipeline.http_client.errors import BadURL, HttpFailed, shown, translate
+from pipeline.http_client.tls import TLSContext
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from pipeline.config.http import HttpClientConfig
+
+USER_AGENT = f"headrace/{version('headrace')}"
+MAX_REDIRECTS = 10  # as Go's client, and so as Prometheus
+DNS_CACHE_S = 10
+
+
+class HttpClient:
+    """Connections to one place, kept alive between requests. Use as ``async with``, inside a running loop.
+
+    `connections`: at most so many at a time (0: no limit); a request waits for one within its own timeout.
+    """
+
+    def __init__(self, config: HttpClientConfig, *, connections: int = 0) -> None:
+        self._config = config
+        self._connections = connections
+        self._credentials = Credentials(config)
+        self._tls = TLSContext(config.tls_config)
+        self._proxy = str(config.proxy_url) if config.proxy_url else None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=DNS_CACHE_S)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": USER_AGENT},
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection; requests still running fail. May be called twice."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; the answer's head is there on entry, its body may be read until the block is left.
+
+        Whatever the network does comes out as one of the `HttpFailed` tree, also while the body is read inside the
+        block; any status is an answer, not an error. `timeout_s` covers the whole block. `headers` win over configured
+        ones. Cancelling is safe: the connection is closed, and what the server did with the request is not known.
+        """
+        assert self._session is not None, "HttpClient is used inside `async with`"
+        try:
+            options = self._options(url, headers, timeout_s)
+            async with self._session.request(method, url, data=body, **options) as response:
+                yield response
+        except (aiohttp.ClientError, HttpFailed, TimeoutError, OSError) as error:
+            failed = translate(error, url)
+            if failed is error:
+                raise
+            # The library's error would bring the URL, and with it its credentials, into a traceback.
+            raise failed from None
+
+    def _options(self, url: str, headers: Mapping[str, str] | None, timeout_s: float) -> dict[str, Any]:
+        parsed = _parse(url)
+        merged = CIMultiDict[str]()
+        for name, value in self._credentials.headers():
+            # Credentials in the URL come first, as in Prometheus; the HTTP library adds those itself.
+            if parsed.user is None or name != "Authorization":
+                merged.add(name, value)
+        for name, value in (headers or {}).items():
+            merged[name] = value
+        return {
+            "headers": merged,
+            "timeout": aiohttp.ClientTimeout(total=timeout_s),
+            "allow_redirects": self._config.follow_redirects,
+            "max_redirects": MAX_REDIRECTS,
+            "proxy": self._proxy,
+            "ssl": self._tls.current() if parsed.scheme == "https" or self._config.follow_redirects else True,
+            "server_hostname": self._tls.server_name,
+        }
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise BadURL("the URL cannot be read") from None
+    if parsed.scheme not in ("http", "https"):
+        raise BadURL(f"{shown(url)}: the scheme {parsed.scheme!r} is unknown; use http or https")
+    if not parsed.host:
+        raise BadURL(f"{shown(url)}: the URL has no host")
+    return parsed
