@@ -1,0 +1,272 @@
+"""The Prometheus text format 0.0.4 and 1.0.0, read as Prometheus 3 reads it: the same accepted, the same refused.
+
+This is the cold path: exact, in plain Python, one call for each sample. The grammar is that of Prometheus's lexer
+(model/textparse/promlex.l) and parser (promparse.go), with what follows from them:
+
+- a document needs no final newline; label values may hold raw newlines; commas between labels may be left out;
+- `\\"`, `\\\\` and `\\n` are the only escapes, any other backslash stays;
+- leading whitespace belongs to a bare metric name; a zero byte where a line could begin ends the document;
+- `le` of a histogram and `quantile` of a summary are rewritten to canonical floats (``1`` to ``1.0``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pipeline.textparse.floats import format_openmetrics, parse_go, parse_value
+from topics.errors import ParseError
+
+_WHITESPACE = re.compile(rb"[ \t]*+")
+_METRIC_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")
+_LABEL_NAME = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*+")
+_VALUE = re.compile(rb"[^{ \t\n]++")
+_TIMESTAMP = re.compile(rb"[0-9]++")
+_QUOTED_NAME = re.compile(rb'"(?:\\[^\n\x00]|[^\\"\x00])*+"')
+# Inside comments and label values the lexer does not see zero bytes, not even within a keyword or after a backslash.
+_METADATA = re.compile(rb"#[ \t]++(?:(H\x00*E\x00*L\x00*P)|T\x00*Y\x00*P\x00*E)\x00*(?:[ \t]\x00*)++")
+_COMMENT_BEGIN = re.compile(rb"#[ \t]*+")
+_LABEL_VALUE = re.compile(rb'"(?:\\\x00*+[^\n\x00]|[^\\"])*+"\x00*+')
+# The usual pair with the usual spacing, in one step.
+_PAIR = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="((?:\\\x00*+[^\n\x00]|[^\\"])*+)"(?!\x00)(?:,(?=[a-zA-Z_]))?')
+_ESCAPE = re.compile(r'\\(["\\n])')
+
+_INT64_MAX = 2**63 - 1
+_EXCERPT = 80
+_NORMALISED = {b"histogram": "le", b"summary": "quantile"}
+_TYPES = frozenset((b"counter", b"gauge", b"histogram", b"summary", b"untyped"))
+
+
+@dataclass(slots=True)
+class ParsedSample:
+    """One sample line.
+
+    `start:series_end` is the series as written (with its leading whitespace, without what follows), `value_start` the
+    first byte of the value and `end` one past the newline, all offsets into the document. `name` and `pairs` are as
+    written, quotes removed and escapes kept; `metric_type` is that of the last TYPE line before.
+    """
+
+    start: int
+    series_end: int
+    value_start: int
+    end: int
+    name: bytes
+    pairs: list[tuple[bytes, bytes]]
+    metric_type: bytes
+    value: float
+    timestamp_ms: int | None
+
+    def labels(self) -> list[tuple[str, str]]:
+        """Name and labels as Prometheus hands them on, in the order written; repeats and empty values kept.
+
+        Bytes that are not UTF-8 (possible in quoted names only) become lone surrogates.
+        """
+        normalised = _NORMALISED.get(self.metric_type)
+        labels = [("__name__", _unescape(self.name))]
+        for raw_name, raw_value in self.pairs:
+            name, value = _unescape(raw_name), _unescape(raw_value)
+            if name == normalised:
+                number = parse_go(value.encode())
+                value = value if number is None else format_openmetrics(number)
+            labels.append((name, value))
+        return labels
+
+
+class PrometheusParser:
+    """Walks one document, sample by sample.
+
+    `position` and `metric_type` (of the last TYPE line) may be set between calls, always to the start of a line: so
+    a caller passes lines that it knows already.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body + b"\n"
+        self.position = 0
+        self.metric_type = b""
+
+    def next(self) -> ParsedSample | None:
+        """The next sample, or None at the end of the document. Raises ParseError."""
+        body = self.body
+        while True:
+            start = self.position
+            position = _skip(body, start)
+            if position >= len(body):
+                return None
+            first = body[position]
+            if first == 0x0A:
+                self.position = position + 1
+            elif first == 0x23:
+                if not self._comment(position):
+                    return None
+            elif first == 0x00:
+                return None
+            else:
+                return self._sample(start, position)
+
+    def line(self, position: int) -> int:
+        """The number of the line that holds this byte, from 1."""
+        return self.body.count(b"\n", 0, position) + 1
+
+    def _sample(self, start: int, position: int) -> ParsedSample:
+        body = self.body
+        name: bytes | None = None
+        pairs: list[tuple[bytes, bytes]] = []
+        bare = _METRIC_NAME.match(body, position)
+        if bare:
+            name, series_end = body[start : bare.end()], bare.end()
+            position = _skip(body, series_end)
+        elif body[position] != 0x7B:
+            raise self._error(position, "expected a metric name, a comment or a new line")
+        if body[position] == 0x7B:
+            name, position = self._labels(position + 1, name, pairs)
+            series_end = position
+            position = _skip(body, position)
+        if name is None:
+            raise self._error(start, "metric name not set")
+        value = _VALUE.match(body, position)
+        if value is None:
+            raise self._error(position, "expected a value after the metric")
+        number = parse_value(value[0])
+        if number is None:
+            raise self._error(position, f"{_quote(value[0])} is not a value", excerpt=False)
+        timestamp_ms, end = self._suffix(value.end())
+        self.position = end
+        return ParsedSample(start, series_end, position, end, name, pairs, self.metric_type, number, timestamp_ms)
+
+    def _suffix(self, position: int) -> tuple[int | None, int]:
+        """Timestamp, if any, and one past the newline."""
+        body = self.body
+        position = _skip(body, position)
+        if body[position] == 0x0A:
+            return None, position + 1
+        digits = _TIMESTAMP.match(body, position)
+        if digits is None:
+            raise self._error(position, "expected a timestamp or a new line")
+        timestamp_ms = int(digits[0]) if len(digits[0]) < 4000 else _INT64_MAX + 1
+        if timestamp_ms > _INT64_MAX:
+            raise self._error(position, "timestamp out of range")
+        position = _skip(body, digits.end())
+        if body[position] != 0x0A:
+            raise self._error(position, "expected a new line after the timestamp")
+        return timestamp_ms, position + 1
+
+    def _labels(self, position: int, name: bytes | None, pairs: list[tuple[bytes, bytes]]) -> tuple[bytes | None, int]:
+        """What stands in braces; returns the name (given before, or found in here) and one past the closing brace."""
+        body = self.body
+        while pair := _PAIR.match(body, position):
+            self._check_utf8(position, pair[2])
+            pairs.append((pair[1], pair[2]))
+            position = pair.end()
+        position = _skip(body, position)
+        if pairs and body[position] == 0x2C:
+            position = _skip(body, position + 1)
+        while body[position] != 0x7D:
+            found, name_end, quoted = self._label_name(position)
+            after = _skip(body, name_end)
+            if quoted and body[after] in b",}":
+                if name is not None:
+                    raise self._error(position, "metric name already set")
+                name = found
+                if body[after] == 0x7D:
+                    return name, after + 1
+                position = _skip(body, after + 1)
+                continue
+            if body[after] != 0x3D:
+                raise self._error(after, "expected an equals sign")
+            after = _skip(body, after + 1)
+            value = _LABEL_VALUE.match(body, after)
+            if value is None:
+                raise self._error(after, "expected a label value")
+            self._check_utf8(after, value[0])
+            pairs.append((found, value[0][1:-1]))
+            position = _skip(body, value.end())
+            if body[position] == 0x2C:
+                position = _skip(body, position + 1)
+        return name, position + 1
+
+    def _label_name(self, position: int) -> tuple[bytes, int, bool]:
+        """Name without quotes, one past it, and whether it was quoted."""
+        bare = _LABEL_NAME.match(self.body, position)
+        if bare:
+            return bare[0], bare.end(), False
+        quoted = _QUOTED_NAME.match(self.body, position)
+        if quoted:
+            return quoted[0][1:-1], quoted.end(), True
+        raise self._error(position, "expected a label name")
+
+    def _comment(self, position: int) -> bool:
+        """Pass a comment, checking HELP and TYPE; False if the document ends in it."""
+        body = self.body
+        newline = body.index(b"\n", position)
+        metadata = _METADATA.match(body, position)
+        if metadata:
+            newline = self._metadata(metadata)
+        elif self._ends_document(position, newline):
+            return False
+        self.position = newline + 1
+        return True
+
+    def _ends_document(self, position: int, newline: int) -> bool:
+        """A zero byte ends it at the beginning of a comment, and anywhere in one that has no space after its `#`."""
+        begin = _COMMENT_BEGIN.match(self.body, position)
+        assert begin is not None
+        if self.body[begin.end()] == 0x00:
+            return True
+        return begin.end() == position + 1 and self.body.find(b"\x00", position, newline) >= 0
+
+    def _metadata(self, metadata: re.Match[bytes]) -> int:
+        body = self.body
+        position = metadata.end()
+        name = _METRIC_NAME.match(body, position) or _QUOTED_NAME.match(body, position)
+        if name is None:
+            raise self._error(position, f"expected a metric name after {'HELP' if metadata[1] else 'TYPE'}")
+        newline = body.index(b"\n", name.end())
+        text = body[name.end() : newline]
+        if text.startswith(b"\x00"):
+            raise self._error(name.end(), "expected a new line after the metadata")
+        if not metadata[1]:
+            kind = text[1:]
+            if kind not in _TYPES:
+                raise self._error(position, f"invalid metric type {_quote(kind)}", excerpt=False)
+            self.metric_type = kind
+        elif not _is_utf8(text[1:]):
+            raise self._error(position, "the help text is not valid UTF-8", excerpt=False)
+        return newline
+
+    def _check_utf8(self, position: int, value: bytes) -> None:
+        if not value.isascii() and not _is_utf8(value):
+            raise self._error(position, f"the label value {_quote(value)} is not valid UTF-8", excerpt=False)
+
+    def _error(self, position: int, message: str, *, excerpt: bool = True) -> ParseError:
+        if excerpt:
+            end = self.body.find(b"\n", position)
+            found = self.body[position : end if end >= 0 else None]
+            message = f"{message}, got {_quote(found) if found else 'the end of the line'}"
+        return ParseError(self.line(min(position, len(self.body) - 1)), message)
+
+
+def _skip(body: bytes, position: int) -> int:
+    """One past the spaces and tabs that begin here."""
+    if body[position : position + 1] not in (b" ", b"\t"):
+        return position
+    whitespace = _WHITESPACE.match(body, position)
+    assert whitespace is not None
+    return whitespace.end()
+
+
+def _unescape(raw: bytes) -> str:
+    text = raw.decode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(lambda m: "\n" if m[1] == "n" else m[1], text) if "\\" in text else text
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _quote(text: bytes) -> str:
+    shown = text[:_EXCERPT].decode("utf-8", "backslashreplace")
+    return '"' + shown.replace("\n", "\\n") + ("…" if len(text) > _EXCERPT else "") + '"'
