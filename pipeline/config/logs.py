@@ -1,0 +1,164 @@
+"""`logs`: what Promtail's file says, in Promtail's keys: which files to read, and the backends for their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import Field
+
+from pipeline.config.discovery import SD_MECHANISMS, StaticConfig, label_faults
+from pipeline.config.environment import ExpandedLabel, ExpandedSecret, ExpandedText, FilePath
+from pipeline.config.http import URL, HttpClientConfig, redacted_url
+from pipeline.config.relabel import RelabelField
+from pipeline.config.remote_write import header_faults, short_hash
+from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
+from pipeline.config.units import Boolean, Duration, Integer, Text
+
+RESERVED_HEADERS = frozenset({"host", "content-encoding", "content-length", "content-type", "connection"})
+STAGES = (
+    "decolorize", "docker", "drop", "eventlogmessage", "geoip", "json", "labelallow", "labeldrop", "labels", "limit",
+    "logfmt", "match", "metrics", "multiline", "non_indexed_labels", "output", "pack", "regex", "replace", "sampling",
+    "static_labels", "structured_metadata", "structured_metadata_drop", "template", "tenant", "timestamp", "truncate",
+)  # fmt: skip
+_OTHER_SOURCES = (
+    "journal", "syslog", "gcplog", "push", "windows_events", "kafka", "gelf", "cloudflare", "heroku_drain",
+    "azure_event_hubs",
+)  # fmt: skip
+_USE_PATHS = NotYet(remedy="use static_configs with __path__", owner="Promtail")
+
+
+class BackoffConfig(Section):
+    """`backoff_config`: the delays between attempts. Attempts never end, whatever `max_retries` says."""
+
+    min_period: Duration = 0.5
+    max_period: Duration = 300.0
+    max_retries: Integer = 0
+
+    def faults(self) -> Iterator[Fault]:
+        """Delays that can be meant."""
+        if self.min_period <= 0:
+            yield Fault("min_period must be greater than 0", "the default is 500ms", ("min_period",))
+        if self.min_period > self.max_period:
+            yield Fault("min_period is greater than max_period", "swap them", ("min_period",))
+
+    def warnings(self) -> Iterator[Fault]:
+        """A number of retries would lose lines."""
+        if self.max_retries:
+            message = "headrace retries for ever: no line is dropped because a backend was away"
+            yield Fault(message, "remove the key", ("max_retries",))
+
+
+class LokiClientConfig(HttpClientConfig):
+    """One backend for logs. Without a name it is called `loki-` and six hex digits of the hash of its url."""
+
+    url: URL
+    name: Text = Field(default_factory=lambda data: f"loki-{short_hash(data.get('url', ''))}")
+    batchwait: Duration = 1.0
+    batchsize: Integer = 1024**2
+    timeout: Duration = 10.0
+    backoff_config: BackoffConfig = BackoffConfig()
+    tenant_id: ExpandedText = ""
+    external_labels: dict[Text, ExpandedLabel] = Field(default_factory=dict)
+    headers: dict[Text, ExpandedSecret] = Field(default_factory=dict)
+    write_relabel_configs: tuple[RelabelField, ...] = ()
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
+        "drop_rate_limited_batches": NotYet(("false",), owner="Promtail"),
+        "stream_lag_labels": Elsewhere("headrace has metrics of lag of its own"),
+    }
+
+    @property
+    def redacted_url(self) -> str:
+        """The url for people: without credentials."""
+        return redacted_url(self.url)
+
+    def faults(self) -> Iterator[Fault]:
+        """What cannot be sent."""
+        yield from super().faults()
+        yield from header_faults(self.headers, RESERVED_HEADERS)
+        yield from label_faults(self.external_labels, "external_labels")
+        if self.timeout <= 0:
+            yield Fault("timeout must be greater than 0", "the default is 10s", ("timeout",))
+        if self.batchsize < 1:
+            yield Fault("batchsize must be at least 1", "the default is 1048576 bytes", ("batchsize",))
+
+
+class CriStage(Section):
+    """`cri`: the format in which containerd and CRI-O write lines; partial lines are joined."""
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = {
+        "max_partial_lines": NotYet(("100",), owner="Promtail"),
+        "max_partial_line_size": NotYet(("0",), owner="Promtail"),
+        "max_partial_line_size_truncate": NotYet(("false",), owner="Promtail"),
+    }
+
+
+class PipelineStage(Section):
+    """One stage: exactly one key, its name."""
+
+    cri: CriStage | None = None
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = {
+        name: NotYet(remedy="remove the stage; cri is the one that headrace runs today", owner="Promtail")
+        for name in STAGES
+    }
+
+
+class LogScrapeConfig(Section):
+    """One job of log files: `__path__` in the labels is the glob."""
+
+    job_name: Text = ""
+    static_configs: tuple[StaticConfig, ...] = ()
+    relabel_configs: tuple[RelabelField, ...] = ()
+    pipeline_stages: tuple[PipelineStage, ...] = ()
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = {
+        **dict.fromkeys(_OTHER_SOURCES, _USE_PATHS),
+        **{f"{name}_sd_configs": _USE_PATHS for name in ("file", "consulagent", *SD_MECHANISMS)},
+        "encoding": NotYet(("utf-8", "UTF-8"), owner="Promtail"),
+        "decompression": NotYet(owner="Promtail"),
+    }
+
+    @property
+    def cri(self) -> bool:
+        """Whether lines are in the CRI format."""
+        return any(stage.cri is not None for stage in self.pipeline_stages)
+
+    def faults(self) -> Iterator[Fault]:
+        """A job has a name; static targets of files name their path."""
+        if not self.job_name:
+            yield Fault("job_name is empty", "give the job a name", ("job_name",))
+
+
+class PositionsConfig(Section):
+    """`positions`: where the tailer keeps how far it has read. None: in the storage folder."""
+
+    filename: FilePath | None = None
+    sync_period: Duration = 10.0
+    ignore_invalid_yaml: Boolean = False
+
+
+class TargetConfig(Section):
+    """`target_config`: how often the globs are looked at again."""
+
+    sync_period: Duration = 10.0
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = {"stdin": NotYet(("false",), owner="Promtail")}
+
+
+class FileWatchConfig(Section):
+    """`file_watch_config`: how often a file is looked at for new lines."""
+
+    min_poll_frequency: Duration = 0.25
+    max_poll_frequency: Duration = 0.25
+
+
+class LogsConfig(Section):
+    """The log half of headrace."""
+
+    clients: tuple[LokiClientConfig, ...] = ()
+    positions: PositionsConfig = PositionsConfig()
+    scrape_configs: tuple[LogScrapeConfig, ...] = ()
+    target_config: TargetConfig = TargetConfig()
+    file_watch_config: FileWatchConfig = FileWatchConfig()

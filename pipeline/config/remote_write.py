@@ -1,0 +1,122 @@
+"""`remote_write`: the backends for metrics, with Prometheus's keys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from pipeline.config.environment import ExpandedSecret
+from pipeline.config.http import URL, HttpClientConfig, redacted_url
+from pipeline.config.relabel import RelabelField
+from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
+from pipeline.config.units import Boolean, Duration, Integer, Text
+
+RESERVED_HEADERS = frozenset({
+    "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
+    "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
+    "x-prometheus-remote-write-version", "x-prometheus-remote-read-version",
+    "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
+})  # fmt: skip
+_ONE_IN_FLIGHT = "headrace keeps one request in flight per partition; topics.partitions sets how many that are"
+
+
+class QueueConfig(Section):
+    """`queue_config`: how requests are sized and repeated. None: the agent chooses."""
+
+    max_samples_per_send: Integer | None = None
+    batch_send_deadline: Duration | None = None
+    min_backoff: Duration = 0.03
+    max_backoff: Duration = 5.0
+    retry_on_http_429: Boolean = True
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = {
+        "capacity": Elsewhere("Kafka is the queue; memory is bounded in bytes"),
+        "max_shards": Elsewhere(_ONE_IN_FLIGHT),
+        "min_shards": Elsewhere(_ONE_IN_FLIGHT),
+        "sample_age_limit": NotYet(("0", "0s", "0m", "0h")),
+    }
+
+    def faults(self) -> Iterator[Fault]:
+        """Numbers that can be meant."""
+        if self.max_samples_per_send is not None and self.max_samples_per_send < 1:
+            yield Fault("max_samples_per_send must be at least 1", "", ("max_samples_per_send",))
+        if self.min_backoff <= 0:
+            yield Fault("min_backoff must be greater than 0", "the default is 30ms", ("min_backoff",))
+        if self.min_backoff > self.max_backoff:
+            yield Fault("min_backoff is greater than max_backoff", "swap them", ("min_backoff",))
+
+    def warnings(self) -> Iterator[Fault]:
+        """429 is always repeated."""
+        if not self.retry_on_http_429:
+            message = "headrace always repeats a request answered 429: nothing is dropped because a backend is busy"
+            yield Fault(message, "remove the key", ("retry_on_http_429",))
+
+
+class MetadataConfig(Section):
+    """`metadata_config`: headrace sends no metadata of its own yet, whatever `send` says."""
+
+    send: Boolean = True
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = {
+        "send_interval": NotYet(("1m", "60s")),
+        "max_samples_per_send": NotYet(("2000", "500")),
+    }
+
+
+def short_hash(text: str) -> str:
+    """Six hex digits of SHA-256: enough to tell backends apart, stable for ever."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def header_faults(headers: Mapping[str, object], reserved: frozenset[str]) -> Iterator[Fault]:
+    """Headers that are not the user's to set."""
+    for name in headers:
+        if name.lower() == "authorization":
+            remedy = "use basic_auth or authorization"
+            yield Fault(
+                "authorization header must be changed via the basic_auth or authorization parameter",
+                remedy,
+                ("headers", name),
+            )
+        elif name.lower() in reserved:
+            yield Fault(f"{name} is a reserved header. It must not be changed", "remove it", ("headers", name))
+
+
+class RemoteWriteConfig(HttpClientConfig):
+    """One backend for metrics. Without a name it is called `rw-` and six hex digits of the hash of its url."""
+
+    url: URL
+    name: Text = Field(default_factory=lambda data: f"rw-{short_hash(data.get('url', ''))}")
+    remote_timeout: Duration = 30.0
+    headers: dict[Text, ExpandedSecret] = Field(default_factory=dict)
+    write_relabel_configs: tuple[RelabelField, ...] = ()
+    queue_config: QueueConfig = QueueConfig()
+    metadata_config: MetadataConfig = MetadataConfig()
+    enable_http2: Boolean = False
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
+        "send_exemplars": NotYet(("false",)),
+        "send_native_histograms": NotYet(("false",)),
+        "round_robin_dns": NotYet(("false",)),
+        "protobuf_message": NotYet(
+            ("prometheus.WriteRequest",), remedy="use prometheus.WriteRequest or remove the key"
+        ),
+        "sigv4": NotYet(),
+        "azuread": NotYet(),
+        "google_iam": NotYet(),
+    }
+
+    @property
+    def redacted_url(self) -> str:
+        """The url for people: without credentials."""
+        return redacted_url(self.url)
+
+    def faults(self) -> Iterator[Fault]:
+        """As Prometheus checks them."""
+        yield from super().faults()
+        yield from header_faults(self.headers, RESERVED_HEADERS)
+        if self.remote_timeout <= 0:
+            yield Fault("remote_timeout must be greater than 0", "the default is 30s", ("remote_timeout",))

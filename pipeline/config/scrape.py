@@ -1,0 +1,121 @@
+"""`global` and `scrape_configs`: Prometheus's keys and defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.config.discovery import SD_MECHANISMS, FileSDConfig, StaticConfig, label_faults
+from pipeline.config.environment import ExpandedLabel
+from pipeline.config.http import HttpClientConfig
+from pipeline.config.relabel import RelabelField
+from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
+from pipeline.config.units import Boolean, Duration, Text, format_duration
+
+ScrapeProtocol = Literal[
+    "PrometheusProto", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "PrometheusText0.0.4", "PrometheusText1.0.0"
+]
+DEFAULT_PROTOCOLS: tuple[ScrapeProtocol, ...] = (
+    "OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4",
+)  # fmt: skip
+
+# Keys that `global` and each scrape config share; what headrace does today is what their defaults say.
+_LIMITS: dict[str, Foreign] = {
+    name: NotYet(("0", "0B"))
+    for name in (
+        "body_size_limit", "sample_limit", "label_limit", "label_name_length_limit", "label_value_length_limit",
+        "target_limit", "keep_dropped_targets",
+    )
+}  # fmt: skip
+_SHARED: dict[str, Foreign] = _LIMITS | {
+    "metric_name_validation_scheme": NotYet(("utf8", "")),
+    "metric_name_escaping_scheme": NotYet(("allow-utf-8", "")),
+    "always_scrape_classic_histograms": NotYet(("false",)),
+    "scrape_native_histograms": NotYet(("false",)),
+    "convert_classic_histograms_to_nhcb": NotYet(("false",)),
+    "extra_scrape_metrics": NotYet(("false",)),
+    "scrape_failure_log_file": NotYet(remedy="remove the key; failures are on the page of targets and in the log"),
+}
+_RULES = "headrace does not evaluate rules; keep them in your Prometheus"
+
+
+class GlobalConfig(Section):
+    """`global`: defaults for every job, and the labels of this headrace."""
+
+    scrape_interval: Duration = 60.0
+    scrape_timeout: Duration = 10.0
+    scrape_protocols: tuple[ScrapeProtocol, ...] = DEFAULT_PROTOCOLS
+    external_labels: dict[Text, ExpandedLabel] = Field(default_factory=dict)
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = _SHARED | {
+        "evaluation_interval": Elsewhere(_RULES),
+        "rule_query_offset": Elsewhere(_RULES),
+        "query_log_file": Elsewhere("headrace answers no queries; keep it in your Prometheus"),
+    }
+
+    def faults(self) -> Iterator[Fault]:
+        """As Prometheus checks them."""
+        if self.scrape_timeout > self.scrape_interval:
+            yield Fault("global scrape timeout greater than scrape interval", "lower it", ("scrape_timeout",))
+        yield from protocol_faults(self.scrape_protocols)
+        yield from label_faults(self.external_labels, "external_labels")
+
+
+def protocol_faults(protocols: tuple[ScrapeProtocol, ...]) -> Iterator[Fault]:
+    """No protocol twice, and one that headrace reads."""
+    if not protocols:
+        yield Fault("scrape_protocols cannot be empty", "remove the key for the default", ("scrape_protocols",))
+    elif len(set(protocols)) != len(protocols):
+        yield Fault("duplicated protocol in scrape_protocols", "name each once", ("scrape_protocols",))
+    elif "PrometheusText0.0.4" not in protocols:
+        remedy = "add PrometheusText0.0.4, the one that headrace reads today"
+        yield Fault(
+            "Prometheus knows these protocols, headrace does not act on them yet", remedy, ("scrape_protocols",)
+        )
+
+
+class ScrapeConfig(HttpClientConfig):
+    """One job: its targets, how they are scraped, what becomes of their labels."""
+
+    job_name: Text
+    scrape_interval: Duration = 60.0
+    scrape_timeout: Duration = 10.0
+    scrape_protocols: tuple[ScrapeProtocol, ...] = DEFAULT_PROTOCOLS
+    fallback_scrape_protocol: ScrapeProtocol | None = None
+    metrics_path: Text = "/metrics"
+    scheme: Literal["http", "https"] = "http"
+    params: dict[Text, tuple[Text, ...]] = Field(default_factory=dict)
+    honor_labels: Boolean = False
+    honor_timestamps: Boolean = True
+    track_timestamps_staleness: Boolean = False
+    enable_compression: Boolean = True
+    static_configs: tuple[StaticConfig, ...] = ()
+    file_sd_configs: tuple[FileSDConfig, ...] = ()
+    relabel_configs: tuple[RelabelField, ...] = ()
+    metric_relabel_configs: tuple[RelabelField, ...] = ()
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = (
+        HttpClientConfig.FOREIGN
+        | _SHARED
+        | {f"{name}_sd_configs": NotYet(remedy="use static_configs or file_sd_configs") for name in SD_MECHANISMS}
+        | {"scrape_classic_histograms": NotYet(("false",)), "native_histogram_bucket_limit": NotYet(("0",))}
+        | {"native_histogram_min_bucket_factor": NotYet(("0",))}
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        """As Prometheus checks them."""
+        yield from super().faults()
+        if not self.job_name:
+            yield Fault("job_name is empty", "give the job a name", ("job_name",))
+        if self.scrape_interval <= 0:
+            yield Fault("scrape_interval must be greater than 0", "write for example 15s", ("scrape_interval",))
+        if self.scrape_timeout > self.scrape_interval:
+            interval = format_duration(self.scrape_interval)
+            message = f'scrape timeout greater than scrape interval ({interval}) in job "{self.job_name}"'
+            yield Fault(message, "lower scrape_timeout or raise scrape_interval", ("scrape_timeout",))
+        if self.fallback_scrape_protocol not in (None, "PrometheusText0.0.4"):
+            message = "Prometheus knows this protocol, headrace does not act on it yet"
+            yield Fault(message, "use PrometheusText0.0.4 or remove the key", ("fallback_scrape_protocol",))
+        yield from protocol_faults(self.scrape_protocols)

@@ -1,0 +1,198 @@
+"""Scalars of the configuration: text, numbers, durations, sizes, secrets, label names.
+
+The reader hands every scalar over as `Scalar`, the text as written; the field that takes it decides what it means, as
+in Go. So a label value `yes` or `0x1F` keeps its spelling; no YAML 1.1 surprise can change it. Values built in Python
+pass as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer
+from pydantic_core import CoreSchema, core_schema
+
+from pipeline.config.section import fault
+
+SECRET_TEXT = "<secret>"  # noqa: S105  what is shown in place of a secret
+
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_UNIT_MS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
+_UNIT_NAMES = ("y", "w", "d", "h", "m", "s", "ms")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)(i?)B", re.ASCII)
+_TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"})
+_FALSE = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"})
+
+
+class Scalar(str):
+    """A YAML scalar as written. `quoted` tells `"5"`, always a text, from `5`."""
+
+    __slots__ = ("quoted",)
+    quoted: bool
+
+    def __new__(cls, text: str, *, quoted: bool = False) -> Scalar:
+        """The text, and whether it stood in quotes."""
+        self = super().__new__(cls, text)
+        self.quoted = quoted
+        return self
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in the reader's words."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None:
+        return "nothing"
+    return "a text" if isinstance(value, str) else "a value"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a Prometheus duration such as ``1h30m``, ``100ms`` or a bare ``0``; ValueError when it is none."""
+    if text == "0":
+        return 0.0
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError(text)
+    millis = sum(int(count) * unit for count, unit in zip(match.groups(), _UNIT_MS, strict=True) if count)
+    return millis / 1000
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest Prometheus duration that means `seconds`; what is below a millisecond is rounded."""
+    left = round(seconds * 1000)
+    if left == 0:
+        return "0s"
+    parts = []
+    for unit, name in zip(_UNIT_MS, _UNIT_NAMES, strict=True):
+        # As in Prometheus: years and weeks only where nothing smaller remains.
+        count, rest = divmod(left, unit)
+        if count and (name not in "yw" or rest == 0):
+            parts.append(f"{count}{name}")
+            left = rest
+    return "".join(parts)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``10MB``: units of 1024, and a unit is required, as in Prometheus; else ValueError."""
+    if text == "0":
+        return 0
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    count, unit, _ = match.groups()
+    return int(float(count) * 1024 ** (" KMGTPE".index(unit or " ")))
+
+
+def format_size(size_bytes: int) -> str:
+    """The size in the largest unit that divides it."""
+    for power, unit in ((6, "E"), (5, "P"), (4, "T"), (3, "G"), (2, "M"), (1, "K")):
+        if size_bytes and size_bytes % 1024**power == 0:
+            return f"{size_bytes // 1024**power}{unit}B"
+    return f"{size_bytes}B"
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str):
+        return str(value)
+    raise fault(f"expected a text, found {kind_of(value)}")
+
+
+def _boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and not getattr(value, "quoted", False):
+        if value in _TRUE:
+            return True
+        if value in _FALSE:
+            return False
+    shown = repr(str(value)) if isinstance(value, str) else kind_of(value)
+    raise fault(f"expected true or false, found {shown}", "write true or false, without quotes")
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and not getattr(value, "quoted", False):
+        try:
+            return int(value.replace("_", ""), 0 if value[:2].lower() in ("0x", "0o", "0b") else 10)
+        except ValueError:
+            pass
+    shown = repr(str(value)) if isinstance(value, str) else kind_of(value)
+    raise fault(f"expected a whole number, found {shown}", "write the number without quotes or unit")
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except ValueError:
+            remedy = "write a number with a unit, largest first: 15s, 1h30m, 100ms"
+            raise fault(f'not a valid duration: "{value}"', remedy) from None
+    raise fault(f"expected a duration, found {kind_of(value)}", "write for example 15s")
+
+
+def _size(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            return parse_size(value)
+        except ValueError:
+            remedy = "write a number with one of the units B, KB, MB, GB, TB, PB, EB"
+            raise fault(f'not a valid size: "{value}"', remedy) from None
+    raise fault(f"expected a size, found {kind_of(value)}", "write for example 10MB")
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Integer = Annotated[int, BeforeValidator(_integer)]
+Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
+Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, when_used="json")]
+
+
+class Secret:
+    """A value that never shows itself: printing, formatting, dumping and comparing errors all give ``<secret>``."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the moment of use only."""
+        return self._value
+
+    def __str__(self) -> str:
+        return SECRET_TEXT
+
+    def __repr__(self) -> str:
+        return SECRET_TEXT
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Takes a text or a Secret; dumps as ``<secret>``."""
+
+        def build(value: Any) -> Secret:
+            if isinstance(value, Secret):
+                return value
+            if isinstance(value, str):
+                return cls(str(value))
+            raise fault(f"expected a text, found {kind_of(value)}")
+
+        return core_schema.no_info_plain_validator_function(
+            build, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
