@@ -14,6 +14,7 @@
     ├── BrokerFailed           the embedded Kafka did not start or ended; carries the end of its log
     ├── ListenFailed           an address that cannot be listened on: taken, forbidden, or not of this machine
     ├── StorageInUse           another process works in this storage folder
+    ├── PositionsError         the tailer's positions file is damaged, foreign, in use or cannot be written
     ├── SpoolFull              the producer's bound in bytes is reached (retriable)
     └── ScrapeFailed           a scrape that yields `up 0`; carries the reason shown on the target's page
         └── ParseError         the exposition text is malformed; carries the line number
@@ -103,6 +104,10 @@ class ListenFailed(HeadraceError):
 
 class StorageInUse(HeadraceError):
     """Another process works in this storage folder. The message names the folder."""
+
+
+class PositionsError(HeadraceError):
+    """The tailer's positions file is damaged, of another format, in use by another process, or cannot be written."""
 
 
 class SpoolFull(HeadraceError):

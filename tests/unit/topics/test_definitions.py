@@ -1,0 +1,49 @@
+"""The topics of one installation."""
+
+from __future__ import annotations
+
+import pytest
+
+from topics import definitions
+from topics.record import Kind
+
+NAMES = definitions.TopicNames("headrace.")
+
+
+def all_specs(partitions=12):
+    return definitions.specs(
+        NAMES,
+        partitions=partitions,
+        replication_factor=3,
+        retention_ms=1000,
+        min_insync_replicas=2,
+        max_message_bytes=4096,
+    )
+
+
+def test_every_topic_has_its_name_partitions_and_retention():
+    assert {spec.name: (spec.partitions, spec.retention_ms, spec.cleanup_policy) for spec in all_specs()} == {
+        "headrace.metrics": (12, 1000, "delete"),
+        "headrace.logs": (12, 1000, "delete"),
+        "headrace.metrics.dead": (12, 1000, "delete"),
+        "headrace.logs.dead": (12, 1000, "delete"),
+        "headrace.control": (1, -1, "compact"),
+    }
+    assert {(spec.replication_factor, spec.min_insync_replicas, spec.max_message_bytes) for spec in all_specs()} == {
+        (3, 2, 4096)
+    }
+
+
+def test_a_kind_leads_to_its_topics():
+    assert (NAMES.data(Kind.METRICS), NAMES.data(Kind.LOGS)) == ("headrace.metrics", "headrace.logs")
+    assert (NAMES.dead(Kind.METRICS), NAMES.dead(Kind.LOGS)) == ("headrace.metrics.dead", "headrace.logs.dead")
+
+
+def test_each_backend_has_its_own_group():
+    assert definitions.group("headrace.", "mimir") == "headrace.agent.mimir"
+
+
+@pytest.mark.parametrize("partitions", [0, 1025])
+def test_a_partition_count_that_the_key_rule_does_not_know_is_refused(partitions):
+    with pytest.raises(ValueError, match=r"topics\.partitions"):
+        all_specs(partitions)
