@@ -1,0 +1,25 @@
+"""Loki push: what makes a push one of log lines.
+
+Source: https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs (protobuf, snappy, X-Scope-OrgID).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.clients.push import PushClient
+
+if TYPE_CHECKING:
+    from pipeline.clock import Clock
+    from pipeline.config.logs import LokiClientConfig
+
+HEADERS = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+TENANT = "X-Scope-OrgID"
+
+
+def loki_client(settings: LokiClientConfig, clock: Clock) -> PushClient:
+    """A client for one entry of `logs.clients`."""
+    headers = {name: value.reveal() for name, value in settings.headers.items()} | HEADERS
+    if settings.tenant_id:
+        headers[TENANT] = settings.tenant_id
+    return PushClient(settings, url=settings.url, timeout_s=settings.timeout, headers=headers, clock=clock)

@@ -1,0 +1,72 @@
+"""POST one snappy body and say what became of it: the part that all push protocols share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+from pipeline.clients.backoff import retry_after_s
+from pipeline.clients.classify import DETAIL_BYTES, classify
+from pipeline.clients.outcome import Delivered, Outcome, Refused, Retry
+from pipeline.http_client import HttpClient, HttpFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.clock import Clock
+    from pipeline.config.http import HttpClientConfig
+
+
+class Client(Protocol):
+    """A backend, as the delivering side sees it."""
+
+    async def send(self, body: bytes) -> Outcome:
+        """Send one request body (a snappy block) once. Never raises for what the network or the backend does.
+
+        Cancelling is safe, but says nothing: the backend may or may not have the body.
+        """
+
+    async def close(self) -> None:
+        """Close connections. May be called twice."""
+
+
+class PushClient:
+    """A `Client` over HTTP. Use as ``async with``, or `open` and `close`, inside a running loop."""
+
+    def __init__(
+        self, config: HttpClientConfig, *, url: str, timeout_s: float, headers: Mapping[str, str], clock: Clock
+    ) -> None:
+        self._http = HttpClient(config)
+        self._url = url
+        self._timeout_s = timeout_s
+        self._headers = dict(headers)
+        self._clock = clock
+
+    async def open(self) -> None:
+        """Ready for `send`; connects to nothing yet."""
+        await self._http.__aenter__()
+
+    async def close(self) -> None:
+        """Close connections; requests in flight fail. May be called twice."""
+        await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def send(self, body: bytes) -> Outcome:
+        """POST the body once; see `Client.send`."""
+        request = self._http.request("POST", self._url, timeout_s=self._timeout_s, headers=self._headers, body=body)
+        try:
+            async with request as response:
+                if 200 <= response.status < 300:
+                    return Delivered()  # said in the head: a body that is cut off does not take it back
+                words = (await response.content.read(DETAIL_BYTES)).decode("utf-8", "replace").strip()
+                after_s = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
+                return classify(response.status, words, after_s)
+        except HttpFailed as failed:
+            if failed.retriable:
+                return Retry(str(failed))
+            return Refused(failed.reason, str(failed))

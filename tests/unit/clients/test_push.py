@@ -1,0 +1,143 @@
+"""The two clients against a real server: what they send, and what they make of everything that can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from pipeline.clients.loki import loki_client
+from pipeline.clients.outcome import Delivered, Refused, Rejected, Retry
+from pipeline.clients.remote_write import remote_write_client
+from pipeline.clock import SystemClock
+from pipeline.config.logs import LokiClientConfig
+from pipeline.config.remote_write import RemoteWriteConfig
+from tests.support.receiver import Answer, Receiver, bodies
+
+
+@pytest.fixture
+async def receiver(tmp_path):
+    async with Receiver(tmp_path / "journal") as server:
+        yield server
+
+
+def remote_write(url: str, **raw):
+    return remote_write_client(RemoteWriteConfig.model_validate({"name": "b", "url": url, **raw}), SystemClock())
+
+
+async def outcome_of(receiver: Receiver, answer: Answer):
+    receiver.script = lambda request, body: answer
+    async with remote_write(receiver.url, remote_timeout=0.5) as client:
+        return await client.send(b"body")
+
+
+async def test_remote_write_sends_the_bytes_given_with_the_headers_of_the_specification(receiver):
+    raw = {"headers": {"X-Scope-OrgID": "t1"}, "basic_auth": {"username": "u", "password": "p"}}
+    async with remote_write(receiver.url, **raw) as client:
+        assert await client.send(b"\x00any bytes") == Delivered()
+    headers = receiver.seen[0].headers
+    assert headers["Content-Encoding"] == "snappy"
+    assert headers["Content-Type"] == "application/x-protobuf"
+    assert headers["X-Prometheus-Remote-Write-Version"] == "0.1.0"
+    assert headers["X-Scope-OrgID"] == "t1"
+    assert headers["User-Agent"].startswith("headrace/")
+    assert headers["Authorization"].startswith("Basic ")
+    assert list(bodies(receiver.journal)) == [b"\x00any bytes"]
+
+
+async def test_loki_sends_the_tenant(receiver):
+    settings = LokiClientConfig.model_validate({"url": receiver.url, "tenant_id": "team-a"})
+    async with loki_client(settings, SystemClock()) as client:
+        assert await client.send(b"x") == Delivered()
+    headers = receiver.seen[0].headers
+    assert headers["X-Scope-OrgID"] == "team-a"
+    assert headers["Content-Type"] == "application/x-protobuf"
+    assert headers["Content-Encoding"] == "snappy"
+    assert "X-Prometheus-Remote-Write-Version" not in headers
+
+
+async def test_503_with_retry_after_says_how_long(receiver):
+    outcome = await outcome_of(receiver, Answer(503, "overloaded", {"Retry-After": "17"}))
+    assert outcome == Retry("503 Service Unavailable: overloaded", 17.0)
+
+
+async def test_400_keeps_the_backends_words_up_to_two_kibibytes(receiver):
+    outcome = await outcome_of(receiver, Answer(400, "out of order sample " + "x" * 5000))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, outcome.status) == ("out_of_order", 400)
+    assert 1000 < len(outcome.detail) <= 2048
+
+
+async def test_401_is_refused(receiver):
+    assert await outcome_of(receiver, Answer(401, "who are you")) == Refused(
+        "unauthorized", "401 Unauthorized: who are you"
+    )
+
+
+async def test_a_timeout_and_a_cut_connection_are_tried_again(receiver):
+    assert isinstance(await outcome_of(receiver, Answer(hang_s=30)), Retry)
+    assert isinstance(await outcome_of(receiver, Answer(cut=True)), Retry)
+
+
+async def test_a_refused_connection_is_tried_again():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    async with remote_write(f"http://127.0.0.1:{port}/") as client:
+        assert isinstance(await client.send(b""), Retry)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://nobody.invalid/w", "unknown_host"),
+        ("gopher://host/w", "unknown_scheme"),
+    ],
+)
+async def test_unknown_hosts_and_schemes_are_refused(url, reason):
+    async with remote_write(url) as client:
+        outcome = await client.send(b"")
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == reason
+
+
+async def test_a_plain_server_behind_https_is_refused(receiver):
+    async with remote_write(receiver.url.replace("http:", "https:")) as client:
+        outcome = await client.send(b"")
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "bad_tls"
+
+
+async def test_a_missing_password_file_is_refused_and_heals_by_itself(receiver, tmp_path):
+    file = tmp_path / "password"
+    raw = {"basic_auth": {"username": "u", "password_file": str(file)}}
+    async with remote_write(receiver.url, **raw) as client:
+        outcome = await client.send(b"")
+        assert isinstance(outcome, Refused)
+        assert outcome.reason == "credentials_unreadable"
+        file.write_text("pw")
+        assert await client.send(b"") == Delivered()
+
+
+async def test_a_2xx_whose_body_is_cut_off_is_delivered():
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(half, "127.0.0.1", 0)
+    async with server, remote_write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/") as client:
+        assert await client.send(b"x") == Delivered()
+
+
+async def test_cancelling_leaves_the_client_usable(receiver):
+    hanging = Answer(hang_s=30)
+    receiver.script = lambda request, body: hanging if body == b"hang" else None
+    async with remote_write(receiver.url) as client:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(client.send(b"hang"))
+            await receiver.arrived.wait()
+            task.cancel()
+        assert await client.send(b"next") == Delivered()
