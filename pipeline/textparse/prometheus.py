@@ -83,25 +83,34 @@ class PrometheusParser:
         self.body = body + b"\n"
         self.position = 0
         self.metric_type = b""
+        self.ended = False
 
     def next(self) -> ParsedSample | None:
         """The next sample, or None at the end of the document. Raises ParseError."""
+        while not self.ended:
+            sample = self.step()
+            if sample is not None:
+                return sample
+        return None
+
+    def step(self) -> ParsedSample | None:
+        """Pass one entry: an empty line, a comment, or the sample that is returned. Sets `ended`. Raises ParseError."""
         body = self.body
-        while True:
-            start = self.position
-            position = _skip(body, start)
-            if position >= len(body):
-                return None
-            first = body[position]
-            if first == 0x0A:
-                self.position = position + 1
-            elif first == 0x23:
-                if not self._comment(position):
-                    return None
-            elif first == 0x00:
-                return None
-            else:
-                return self._sample(start, position)
+        start = self.position
+        position = _skip(body, start)
+        if position >= len(body):
+            self.ended = True
+            return None
+        first = body[position]
+        if first == 0x0A:
+            self.position = position + 1
+        elif first == 0x23:
+            self.ended = not self._comment(position)
+        elif first == 0x00:
+            self.ended = True
+        else:
+            return self._sample(start, position)
+        return None
 
     def line(self, position: int) -> int:
         """The number of the line that holds this byte, from 1."""

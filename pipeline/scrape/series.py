@@ -1,0 +1,98 @@
+"""From the labels that a target exposes to the series that is sent: target labels, metric relabelling, partition.
+
+Rules: Prometheus's `mutateSampleLabels` and `mutateReportSampleLabels` (scrape/scrape.go), and external labels as its
+remote write adds them: where a series does not have them already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from topics import keys, labels
+from topics.errors import InvalidLabels, ScrapeFailed
+from topics.write_request import encode_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.relabel.program import Program
+    from pipeline.scrape.sheet import Encoded
+
+
+class SeriesMaker:
+    """Makes the series of one target. Pure: the same labels always give the same series."""
+
+    def __init__(
+        self,
+        target_labels: Mapping[str, str],
+        *,
+        honor_labels: bool,
+        metric_relabel: Program,
+        external_labels: Mapping[str, str],
+        partitions: int,
+    ) -> None:
+        self._target = dict(target_labels)
+        self._honor_labels = honor_labels
+        self._relabel = metric_relabel
+        self._external = tuple(external_labels.items())
+        self._partitions = partitions
+
+    def make(self, exposed: Sequence[tuple[str, str]]) -> Encoded | None:
+        """The series of these exposed labels; None when metric relabelling drops it.
+
+        Raises ScrapeFailed for labels that no series may have.
+        """
+        found = dict(exposed)
+        repeated = len(found) != len(exposed)
+        merged = self._honored(found) if self._honor_labels else self._attached(found)
+        if not self._relabel.empty:
+            kept, _ = self._relabel.run(merged)
+            if kept is None:
+                return None
+            merged = kept
+        if repeated:
+            raise ScrapeFailed(f"label name {_repeated(exposed)!r} is not unique in a series")
+        if not merged.get(labels.METRIC_NAME):
+            if not any(merged.values()):
+                return None  # nothing is left of it: the same as dropped
+            raise ScrapeFailed("a series has no metric name (__name__ label)")
+        return self._encode(merged)
+
+    def report(self, name: str) -> Encoded:
+        """A series about the target itself, such as `up`; metric relabelling does not see it."""
+        return self._encode({**self._target, labels.METRIC_NAME: name})
+
+    def _honored(self, found: dict[str, str]) -> dict[str, str]:
+        """The target's labels only where the series does not have them, not even empty."""
+        return {name: value for name, value in {**self._target, **found}.items() if value}
+
+    def _attached(self, found: dict[str, str]) -> dict[str, str]:
+        """The target's labels, with `exported_` before the names of those that they displace."""
+        merged = {name: value for name, value in found.items() if value}
+        displaced = [(name, merged[name]) for name in self._target if name in merged]
+        merged.update(self._target)
+        for name, value in sorted(displaced, key=lambda pair: len(pair[0].encode())):
+            exported = f"exported_{name}"
+            while merged.get(exported):
+                exported = f"exported_{exported}"
+            merged[exported] = value
+        return merged
+
+    def _encode(self, merged: dict[str, str]) -> Encoded:
+        for name, value in self._external:
+            if not merged.get(name):
+                merged[name] = value
+        try:
+            pairs = labels.make(merged)
+        except InvalidLabels as error:
+            raise ScrapeFailed(f"invalid label in a series: {error}") from None
+        return keys.partition_of(pairs, self._partitions), encode_labels(pairs)
+
+
+def _repeated(exposed: Sequence[tuple[str, str]]) -> str:
+    seen: set[str] = set()
+    for name, _ in exposed:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""

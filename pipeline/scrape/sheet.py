@@ -1,0 +1,110 @@
+"""Encoded series of many partitions in one buffer, one sample each, whose value and timestamp are written in place.
+
+A series in a WriteRequest ends in its sample: ``… 12 10 09 <value: 8 bytes> 10 <timestamp: 6 bytes>``, and the next
+series begins with the tag ``0a``. Value, timestamp and that tag are sixteen bytes that begin at a known offset: one
+vectorised write of sixteen bytes a series brings a whole scrape into the buffer. A timestamp takes six bytes from 1971 to
+2109; smaller ones are padded to six, which protobuf allows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.producer.appender import Fragment
+from topics.wire import varint
+from topics.write_request import STALE_NAN_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SERIES_TAG = b"\x0a"
+_SAMPLE = b"\x12\x10\x09" + bytes(8) + b"\x10" + bytes(6)
+_VALUE_AT = 3  # within _SAMPLE
+_STAMP_BYTES = 6
+_STAMP_LIMIT_MS = 1 << (7 * _STAMP_BYTES)
+
+Encoded = tuple[int, bytes]
+"""The partition of a series, and its labels as encoded Label fields."""
+
+
+class Sheet:
+    """Series in the order given, kept grouped by partition. Fixed series; values and timestamp change."""
+
+    def __init__(self, series: Sequence[Encoded]) -> None:
+        self._partitions = np.fromiter((partition for partition, _ in series), np.uint16, len(series))
+        order = np.argsort(self._partitions, kind="stable")
+        sizes = np.fromiter((len(labels) for _, labels in series), np.int64, len(series))[order]
+        parts: list[bytes] = []
+        for index in order.tolist():
+            labels = series[index][1]
+            parts += (SERIES_TAG, varint(len(labels) + len(_SAMPLE)), labels, _SAMPLE)
+        parts.append(SERIES_TAG)  # what the last write of sixteen bytes touches beyond its series
+        self._buffer = bytearray(b"".join(parts))
+        self._index(order, sizes)
+
+    def _index(self, order: NDArray[np.intp], sizes: NDArray[np.int64]) -> None:
+        """Where the labels of each series begin, and its value; where each partition begins."""
+        content = sizes + len(_SAMPLE)
+        head = 2 + sum((content >= 1 << bits).astype(np.int64) for bits in (7, 14, 21, 28))  # tag and length
+        ends = np.cumsum(head + content)
+        self._labels_at = np.empty(len(order), np.int32)
+        self._values_at = np.empty(len(order), np.int32)
+        self._labels_at[order] = ends - content
+        self._values_at[order] = ends - len(_SAMPLE) + _VALUE_AT
+        present, first = np.unique(self._partitions[order], return_index=True)
+        starts = (ends - head - content)[first].tolist() if len(order) else []
+        bounds = [*starts, len(self._buffer) - 1]
+        counts = np.diff(np.append(first, len(order))).tolist()
+        self._slices = [
+            (partition, bounds[at], bounds[at + 1], counts[at]) for at, partition in enumerate(present.tolist())
+        ]
+        # Every sixteen bytes of the buffer, overlapping: an element for each offset.
+        cells = max(len(self._buffer) - 15, 0)
+        self._cells = np.ndarray((cells,), np.complex128, self._buffer, strides=(1,))
+
+    def __len__(self) -> int:
+        return len(self._values_at)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the buffer and its indices hold."""
+        return len(self._buffer) + self._labels_at.nbytes + self._values_at.nbytes + self._partitions.nbytes
+
+    def encoded(self, index: int) -> Encoded:
+        """One series, as it was given."""
+        start, end = int(self._labels_at[index]), int(self._values_at[index]) - _VALUE_AT
+        return int(self._partitions[index]), bytes(self._buffer[start:end])
+
+    def write(self, values: NDArray[np.float64], ts_ms: int) -> list[Fragment]:
+        """Set every series to its value (in the order given at the start), all at `ts_ms`; the fragments to append.
+
+        The fragments are views: the next call changes them. Values go in as bits.
+        """
+        if not len(self):
+            return []
+        cells = np.empty((len(self), 2), np.uint64)
+        cells[:, 0] = values.view(np.uint64)
+        cells[:, 1] = _stamp(ts_ms)
+        self._cells[self._values_at] = cells.view(np.complex128)[:, 0]
+        view = memoryview(self._buffer)
+        return [
+            Fragment(partition, view[start:end], count, count, ts_ms, ts_ms)
+            for partition, start, end, count in self._slices
+        ]
+
+    def write_stale(self, ts_ms: int) -> list[Fragment]:
+        """Every series gets the staleness marker."""
+        return self.write(np.full(len(self), STALE_NAN_BITS, np.uint64).view(np.float64), ts_ms)
+
+
+def _stamp(ts_ms: int) -> int:
+    """Tag and six bytes of the timestamp and the tag of the next series, as a little-endian number."""
+    if not 0 <= ts_ms < _STAMP_LIMIT_MS:
+        raise ValueError(f"timestamp {ts_ms} ms is outside of 1970 to 2109")
+    digits = [ts_ms >> shift & 0x7F | 0x80 for shift in range(0, 7 * _STAMP_BYTES, 7)]
+    digits[-1] &= 0x7F
+    return int.from_bytes(bytes((0x10, *digits)) + SERIES_TAG, "little")
