@@ -34,11 +34,7 @@ class StaticConfig(Section):
     labels: dict[Text, Text] = Field(default_factory=dict)
 
     def faults(self) -> Iterator[Fault]:
-        """A target is host:port, without scheme or path; a label has a name."""
-        for index, target in enumerate(self.targets):
-            if "/" in target:
-                remedy = "write host:port alone; the path belongs to metrics_path, the scheme to scheme"
-                yield Fault(f'"{target}" is not a valid hostname', remedy, ("targets", index))
+        """A label has a name. Targets are the job's to judge: relabelling may still make an address of them."""
         yield from label_faults(self.labels, "labels")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from pipeline.config.environment import ExpandedFilePath, ExpandedSecret, ExpandedText
 from pipeline.config.section import Fault, Foreign, NotYet, Section, fault
@@ -24,7 +24,8 @@ def redacted_url(url: str) -> str:
         return SECRET_TEXT
     if "@" in netloc:
         netloc = f"{SECRET_TEXT}@{netloc.rpartition('@')[2]}"
-    return urlunsplit(parts._replace(netloc=netloc))
+    query = "&".join(f"{part.partition('=')[0]}={SECRET_TEXT}" for part in parts.query.split("&") if part)
+    return urlunsplit(parts._replace(netloc=netloc, query=query, fragment=""))
 
 
 def _url(value: str) -> str:
@@ -39,7 +40,14 @@ def _url(value: str) -> str:
     return value
 
 
-URL = Annotated[ExpandedText, AfterValidator(_url)]
+URL = Annotated[ExpandedText, AfterValidator(_url), PlainSerializer(redacted_url, when_used="json")]
+
+RESERVED_HEADERS = frozenset({
+    "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection",
+    "keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
+    "x-prometheus-remote-write-version", "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds",
+    "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
+})  # fmt: skip
 
 
 class BasicAuth(Section):
@@ -130,13 +138,13 @@ class HttpClientConfig(Section):
     bearer_token: ExpandedSecret | None = None
     bearer_token_file: ExpandedFilePath | None = None
     tls_config: TLSConfig = TLSConfig()
-    proxy_url: URL | None = None
+    proxy_url: URL | None = Field(default=None, repr=False)
     follow_redirects: Boolean = True
     enable_http2: Boolean = True
     http_headers: dict[Text, HttpHeader] = Field(default_factory=dict)
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {
-        "oauth2": NotYet(remedy="use authorization with credentials_file"),
+        "oauth2": NotYet(remedy="use authorization with credentials_file", presence=True),
         "no_proxy": NotYet(remedy="remove the key; set proxy_url only where the proxy is wanted"),
         "proxy_from_environment": NotYet(("false",), remedy="write the proxy down as proxy_url"),
         "proxy_connect_header": NotYet(),
@@ -153,3 +161,6 @@ class HttpClientConfig(Section):
             yield Fault("authorization is not compatible with bearer_token and bearer_token_file", "keep authorization")
         if self.authorization and self.basic_auth:
             yield Fault("at most one of basic_auth and authorization must be configured", "remove one of the two")
+        for name in self.http_headers:
+            if name.lower() in RESERVED_HEADERS:
+                yield Fault(f'setting header "{name}" is not allowed', "remove it", ("http_headers", name))

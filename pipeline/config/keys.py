@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config.section import NOT_YET, Elsewhere, NotYet, Section, Shape
+from pipeline.config.section import NOT_YET, Elsewhere, Section, Shape
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -51,11 +51,13 @@ def check_keys(section: type[Section], data: Any, tree: Tree, path: Path) -> Any
     if not isinstance(data, dict):
         return data
     fields = {key_of(name, field): field for name, field in section.model_fields.items()}
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in data.items():
         where = (*path, key)
         if key in fields:
-            if value is not None:
+            if value is None and key in section.BARE:
+                kept[key] = None if shape(fields[key]) is None else {}
+            elif value is not None:
                 kept[key] = _nested(fields[key], value, tree, where)
         elif key in section.FOREIGN:
             _foreign(section.FOREIGN[key], key, value, tree, where)
@@ -69,6 +71,9 @@ def check_keys(section: type[Section], data: Any, tree: Tree, path: Path) -> Any
 def _nested(field: FieldInfo, value: Any, tree: Tree, path: Path) -> Any:
     found = shape(field)
     if found is None:
+        if isinstance(value, dict) and typing.get_origin(field.annotation) is dict:
+            # Go leaves a text empty where the file says nothing.
+            return {key: "" if item is None else item for key, item in value.items()}
         return value
     how, section = found
     if how == "one":
@@ -81,11 +86,11 @@ def _nested(field: FieldInfo, value: Any, tree: Tree, path: Path) -> Any:
 
 
 def _foreign(foreign: Foreign, key: str, value: Any, tree: Tree, path: Path) -> None:
-    if value is None or value in ([], {}):
-        return
+    empty = value is None or value in ([], {})
     if isinstance(foreign, Elsewhere):
-        tree.notes.append(tree.problem(path, foreign.why))
-    elif isinstance(foreign, NotYet) and value not in foreign.harmless:
+        if not empty:
+            tree.notes.append(tree.problem(path, foreign.why))
+    elif not (empty and not foreign.presence) and value not in foreign.harmless:
         tree.problems.append(tree.problem(path, NOT_YET.format(owner=foreign.owner), foreign.remedy))
 
 

@@ -8,31 +8,33 @@ from typing import ClassVar
 from pydantic import Field
 
 from pipeline.config.discovery import SD_MECHANISMS, StaticConfig, label_faults
-from pipeline.config.environment import ExpandedLabel, ExpandedSecret, ExpandedText, FilePath
+from pipeline.config.environment import ExpandedSecret, ExpandedText, FilePath
 from pipeline.config.http import URL, HttpClientConfig, redacted_url
 from pipeline.config.relabel import RelabelField
 from pipeline.config.remote_write import header_faults, short_hash
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
-from pipeline.config.units import Boolean, Duration, Integer, Text
+from pipeline.config.units import Boolean, GoDuration, Integer, Text
 
+# Promtail itself reserves none; these are what makes the request a request.
 RESERVED_HEADERS = frozenset({"host", "content-encoding", "content-length", "content-type", "connection"})
 STAGES = (
     "decolorize", "docker", "drop", "eventlogmessage", "geoip", "json", "labelallow", "labeldrop", "labels", "limit",
-    "logfmt", "match", "metrics", "multiline", "non_indexed_labels", "output", "pack", "regex", "replace", "sampling",
-    "static_labels", "structured_metadata", "structured_metadata_drop", "template", "tenant", "timestamp", "truncate",
+    "logfmt", "match", "metrics", "multiline", "non_indexed_labels", "output", "pack", "pipeline", "regex", "replace",
+    "sampling", "static_labels", "structured_metadata", "structured_metadata_drop", "template", "tenant", "timestamp",
+    "truncate",
 )  # fmt: skip
 _OTHER_SOURCES = (
-    "journal", "syslog", "gcplog", "push", "windows_events", "kafka", "gelf", "cloudflare", "heroku_drain",
+    "journal", "syslog", "gcplog", "loki_push_api", "windows_events", "kafka", "gelf", "cloudflare", "heroku_drain",
     "azure_event_hubs",
 )  # fmt: skip
-_USE_PATHS = NotYet(remedy="use static_configs with __path__", owner="Promtail")
+_USE_PATHS = NotYet(remedy="use static_configs with __path__", owner="Promtail", presence=True)
 
 
 class BackoffConfig(Section):
     """`backoff_config`: the delays between attempts. Attempts never end, whatever `max_retries` says."""
 
-    min_period: Duration = 0.5
-    max_period: Duration = 300.0
+    min_period: GoDuration = 0.5
+    max_period: GoDuration = 300.0
     max_retries: Integer = 0
 
     def faults(self) -> Iterator[Fault]:
@@ -52,14 +54,14 @@ class BackoffConfig(Section):
 class LokiClientConfig(HttpClientConfig):
     """One backend for logs. Without a name it is called `loki-` and six hex digits of the hash of its url."""
 
-    url: URL
+    url: URL = Field(repr=False)
     name: Text = Field(default_factory=lambda data: f"loki-{short_hash(data.get('url', ''))}")
-    batchwait: Duration = 1.0
+    batchwait: GoDuration = 1.0
     batchsize: Integer = 1024**2
-    timeout: Duration = 10.0
+    timeout: GoDuration = 10.0
     backoff_config: BackoffConfig = BackoffConfig()
     tenant_id: ExpandedText = ""
-    external_labels: dict[Text, ExpandedLabel] = Field(default_factory=dict)
+    external_labels: dict[Text, ExpandedText] = Field(default_factory=dict)
     headers: dict[Text, ExpandedSecret] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
 
@@ -99,8 +101,11 @@ class PipelineStage(Section):
 
     cri: CriStage | None = None
 
+    BARE: ClassVar[frozenset[str]] = frozenset({"cri"})
     FOREIGN: ClassVar[dict[str, Foreign]] = {
-        name: NotYet(remedy="remove the stage; cri is the one that headrace runs today", owner="Promtail")
+        name: NotYet(
+            remedy="remove the stage; cri is the one that headrace runs today", owner="Promtail", presence=True
+        )
         for name in STAGES
     }
 
@@ -118,6 +123,7 @@ class LogScrapeConfig(Section):
         **{f"{name}_sd_configs": _USE_PATHS for name in ("file", "consulagent", *SD_MECHANISMS)},
         "encoding": NotYet(("utf-8", "UTF-8"), owner="Promtail"),
         "decompression": NotYet(owner="Promtail"),
+        "entry_parser": NotYet(("raw",), owner="Promtail", remedy="use pipeline_stages"),
     }
 
     @property
@@ -135,14 +141,14 @@ class PositionsConfig(Section):
     """`positions`: where the tailer keeps how far it has read. None: in the storage folder."""
 
     filename: FilePath | None = None
-    sync_period: Duration = 10.0
+    sync_period: GoDuration = 10.0
     ignore_invalid_yaml: Boolean = False
 
 
 class TargetConfig(Section):
     """`target_config`: how often the globs are looked at again."""
 
-    sync_period: Duration = 10.0
+    sync_period: GoDuration = 10.0
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {"stdin": NotYet(("false",), owner="Promtail")}
 
@@ -150,8 +156,8 @@ class TargetConfig(Section):
 class FileWatchConfig(Section):
     """`file_watch_config`: how often a file is looked at for new lines."""
 
-    min_poll_frequency: Duration = 0.25
-    max_poll_frequency: Duration = 0.25
+    min_poll_frequency: GoDuration = 0.25
+    max_poll_frequency: GoDuration = 0.25
 
 
 class LogsConfig(Section):

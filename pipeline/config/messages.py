@@ -29,8 +29,12 @@ def problems_of(error: ValidationError, tree: Tree) -> Iterator[Problem]:
         if kind == "faults":
             for found in context["faults"]:
                 yield tree.problem((*path, *found.path), found.message, found.remedy)
+        elif kind == "default_factory_not_called":
+            continue  # a name derived from a url that is wrong itself
         elif kind == "missing":
             yield tree.problem(path, "this key is required", "add it")
+        elif kind in _EXPECTED and one["input"] is None:
+            yield tree.problem(path, "an empty item", "write its keys, or remove the line")
         elif kind in _EXPECTED:
             expected = _EXPECTED[kind]
             yield tree.problem(path, f"expected {expected}, found {kind_of(one['input'])}", _REMEDIES[expected])

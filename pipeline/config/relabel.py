@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, PlainSerializer, ValidationInfo
+from pydantic import BeforeValidator, InstanceOf, PlainSerializer, ValidationInfo
 
-from pipeline.config.section import Section, Shape, fault
+from pipeline.config.section import Section, Shape, fault, faults_at
 from pipeline.config.units import Integer, Text
+from pipeline.relabel.regex import Regex
+from pipeline.relabel.rule import KEYS, RelabelRule
+
+_REMEDIES = {
+    "unknown relabel action": "use replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, labelkeep, "
+    "lowercase or uppercase",
+    "requires non-zero modulus": "add modulus",
+    "requires 'target_label'": "add target_label",
+    "and no other fields": "remove the other keys",
+    "can not be set": "remove replacement",
+}
 
 
 class RelabelConfig(Section):
-    """The keys of one rule; None is a key that was not given."""
+    """One relabel rule. What is not given takes Prometheus's default; a key without a value is empty, not absent."""
 
     source_labels: tuple[Text, ...] | None = None
-    separator: Text | None = None
-    regex: Text | None = None
+    separator: Text | None = ";"
+    regex: Text | None = "(.*)"
     modulus: Integer | None = None
     target_label: Text | None = None
-    replacement: Text | None = None
-    action: Text | None = None
+    replacement: Text | None = "$1"
+    action: Text | None = "replace"
+
+    BARE: ClassVar[frozenset[str]] = frozenset(KEYS)
 
 
 def _build(value: Any, info: ValidationInfo) -> Any:
-    from pipeline.relabel.rule import RelabelRule  # noqa: PLC0415  until the module lands
-
     if isinstance(value, RelabelRule):
         return value
-    raw = RelabelConfig.model_validate(value, context=info.context)
+    raw = RelabelConfig.model_validate(value, context=info.context).model_dump(exclude_unset=True)
     try:
-        return RelabelRule.build(**raw.model_dump(exclude_none=True))
+        if raw.get("regex"):
+            Regex(raw["regex"])
     except ValueError as error:
-        raise fault(str(error)) from None
+        raise faults_at(
+            "regex", str(error), "write it in the syntax of RE2: github.com/google/re2/wiki/Syntax"
+        ) from None
+    try:
+        return RelabelRule.build(**raw)
+    except ValueError as error:
+        message = str(error)
+        remedy = next((remedy for part, remedy in _REMEDIES.items() if part in message), "")
+        raise fault(message, remedy) from None
 
 
-def _shown(rule: Any) -> dict[str, Any]:
-    return {"rule": str(rule)}
+def _shown(rule: RelabelRule) -> dict[str, Any]:
+    """The keys of the rule that differ from Prometheus's defaults, and its action."""
+    keys = {
+        "source_labels": list(rule.source_labels) or None,
+        "separator": None if rule.separator == ";" else rule.separator,
+        "regex": None if rule.regex.text == "(.*)" else rule.regex.text,
+        "modulus": rule.modulus or None,
+        "target_label": rule.target_label or None,
+        "replacement": None if rule.replacement == "$1" else rule.replacement,
+        "action": rule.action.value,
+    }
+    return {key: value for key, value in keys.items() if value is not None}
 
 
-RelabelField = Annotated[Any, Shape(RelabelConfig), BeforeValidator(_build), PlainSerializer(_shown, when_used="json")]
+RelabelField = Annotated[
+    InstanceOf[RelabelRule], Shape(RelabelConfig), BeforeValidator(_build), PlainSerializer(_shown, when_used="json")
+]

@@ -9,17 +9,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from pipeline.config.environment import ExpandedSecret
-from pipeline.config.http import URL, HttpClientConfig, redacted_url
+from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url
 from pipeline.config.relabel import RelabelField
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
 from pipeline.config.units import Boolean, Duration, Integer, Text
 
-RESERVED_HEADERS = frozenset({
-    "host", "content-encoding", "content-length", "content-type", "user-agent", "connection", "keep-alive",
-    "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
-    "x-prometheus-remote-write-version", "x-prometheus-remote-read-version",
-    "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
-})  # fmt: skip
 _ONE_IN_FLIGHT = "headrace keeps one request in flight per partition; topics.partitions sets how many that are"
 
 
@@ -88,7 +82,7 @@ def header_faults(headers: Mapping[str, object], reserved: frozenset[str]) -> It
 class RemoteWriteConfig(HttpClientConfig):
     """One backend for metrics. Without a name it is called `rw-` and six hex digits of the hash of its url."""
 
-    url: URL
+    url: URL = Field(repr=False)
     name: Text = Field(default_factory=lambda data: f"rw-{short_hash(data.get('url', ''))}")
     remote_timeout: Duration = 30.0
     headers: dict[Text, ExpandedSecret] = Field(default_factory=dict)
@@ -104,9 +98,10 @@ class RemoteWriteConfig(HttpClientConfig):
         "protobuf_message": NotYet(
             ("prometheus.WriteRequest",), remedy="use prometheus.WriteRequest or remove the key"
         ),
-        "sigv4": NotYet(),
-        "azuread": NotYet(),
-        "google_iam": NotYet(),
+        "failed_request_logging": NotYet(("false",)),
+        "sigv4": NotYet(presence=True),
+        "azuread": NotYet(presence=True),
+        "google_iam": NotYet(presence=True),
     }
 
     @property

@@ -11,7 +11,8 @@ from pipeline.config.kafka import KafkaConfig, ProducerConfig, TopicsConfig
 from pipeline.config.logs import LogsConfig
 from pipeline.config.remote_write import RemoteWriteConfig
 from pipeline.config.scrape import GlobalConfig, ScrapeConfig
-from pipeline.config.section import Elsewhere, Foreign, NotYet, Section
+from pipeline.config.section import Elsewhere, Foreign, Section
+from pipeline.config.units import Text
 from topics.errors import Problem
 
 
@@ -22,6 +23,7 @@ class Config(Section):
 
     global_: GlobalConfig = Field(default=GlobalConfig(), alias="global")
     scrape_configs: tuple[ScrapeConfig, ...] = ()
+    scrape_config_files: tuple[Text, ...] = ()
     remote_write: tuple[RemoteWriteConfig, ...] = ()
     logs: LogsConfig = LogsConfig()
     kafka: KafkaConfig = KafkaConfig()
@@ -38,7 +40,6 @@ class Config(Section):
         "tracing": Elsewhere("headrace does not export traces"),
         "otlp": Elsewhere("headrace receives no OTLP; keep it in your Prometheus"),
         "runtime": Elsewhere("these are settings of Go's runtime"),
-        "scrape_config_files": NotYet(remedy="put the jobs under scrape_configs"),
     }
 
     def with_notes(self, notes: Iterable[Problem]) -> Config:

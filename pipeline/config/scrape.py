@@ -119,3 +119,20 @@ class ScrapeConfig(HttpClientConfig):
             message = "Prometheus knows this protocol, headrace does not act on it yet"
             yield Fault(message, "use PrometheusText0.0.4 or remove the key", ("fallback_scrape_protocol",))
         yield from protocol_faults(self.scrape_protocols)
+        if not self.relabel_configs:
+            yield from self._target_faults()
+
+    def _target_faults(self) -> Iterator[Fault]:
+        """Without relabelling a target must be what is dialled: host:port, no scheme, no path."""
+        for group, static in enumerate(self.static_configs):
+            for index, target in enumerate(static.targets):
+                if "/" in target:
+                    remedy = "write host:port alone; the path belongs to metrics_path, the scheme to scheme"
+                    path = ("static_configs", group, "targets", index)
+                    yield Fault(f'"{target}" is not a valid hostname', remedy, path)
+
+
+class ScrapeConfigFile(Section):
+    """A file named by `scrape_config_files`: jobs, and nothing else."""
+
+    scrape_configs: tuple[ScrapeConfig, ...] = ()

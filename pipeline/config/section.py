@@ -30,6 +30,11 @@ def fault(message: str, remedy: str = "") -> PydanticCustomError:
     return faults([Fault(message, remedy)])
 
 
+def faults_at(key: str, message: str, remedy: str = "") -> PydanticCustomError:
+    """As `fault`, for a key inside the value that the validator was given."""
+    return faults([Fault(message, remedy, (key,))])
+
+
 def faults(found: list[Fault]) -> PydanticCustomError:
     """Many faults as the one error that pydantic lets a validator raise; the loader takes them apart again."""
     message = "; ".join(one.message for one in found)
@@ -47,12 +52,14 @@ class Elsewhere:
 class NotYet:
     """A key that would change what headrace does, if it acted on it: refused.
 
-    Passes in silence where its value changes nothing: null, an empty list or mapping, or a text among `harmless`.
+    Passes in silence where its value changes nothing: a text among `harmless`, null, or an empty list or mapping; the
+    last three only while `presence` is False, for there are keys whose mere presence says something (``sigv4: {}``).
     """
 
     harmless: tuple[str, ...] = ()
     remedy: str = "remove the key"
     owner: str = "Prometheus"
+    presence: bool = False
 
 
 Foreign = Elsewhere | NotYet
@@ -71,6 +78,8 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {}
+    # Keys whose null means "with its defaults", not "absent".
+    BARE: ClassVar[frozenset[str]] = frozenset()
 
     def faults(self) -> Iterator[Fault]:
         """What is wrong between the keys of this section, each being right by itself."""

@@ -21,6 +21,8 @@ _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?
 _UNIT_MS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
 _UNIT_NAMES = ("y", "w", "d", "h", "m", "s", "ms")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)(i?)B", re.ASCII)
+_GO_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_GO_UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"})
 _FALSE = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"})
 
@@ -95,9 +97,11 @@ def format_size(size_bytes: int) -> str:
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, str):
-        return str(value)
-    raise fault(f"expected a text, found {kind_of(value)}")
+    if not isinstance(value, str):
+        raise fault(f"expected a text, found {kind_of(value)}")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise fault("not valid UTF-8 text", "remove the \\ud800…\\udfff escapes, or mend the environment variable")
+    return str(value)
 
 
 def _boolean(value: Any) -> Any:
@@ -136,6 +140,26 @@ def _duration(value: Any) -> Any:
     raise fault(f"expected a duration, found {kind_of(value)}", "write for example 15s")
 
 
+def parse_go_duration(text: str) -> float:
+    """Seconds of a duration as Go writes it, such as ``1.5s`` or ``250ms``; ValueError when it is none."""
+    if text == "0":
+        return 0.0
+    parts = _GO_PART.findall(text)
+    if not parts or "".join(count + unit for count, unit in parts) != text:
+        raise ValueError(text)
+    return sum(float(count) * _GO_UNIT_S[unit] for count, unit in parts)
+
+
+def _go_duration(value: Any) -> Any:
+    """Promtail's durations are Go's; Prometheus's days and weeks are welcome too."""
+    if isinstance(value, str):
+        try:
+            return parse_go_duration(value)
+        except ValueError:
+            pass
+    return _duration(value)
+
+
 def _size(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -152,6 +176,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Integer = Annotated[int, BeforeValidator(_integer)]
 Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
+GoDuration = Annotated[float, BeforeValidator(_go_duration), PlainSerializer(format_duration, when_used="json")]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, when_used="json")]
 
 
@@ -189,9 +214,7 @@ class Secret:
         def build(value: Any) -> Secret:
             if isinstance(value, Secret):
                 return value
-            if isinstance(value, str):
-                return cls(str(value))
-            raise fault(f"expected a text, found {kind_of(value)}")
+            return cls(_text(value))
 
         return core_schema.no_info_plain_validator_function(
             build, serialization=core_schema.plain_serializer_function_ser_schema(str)

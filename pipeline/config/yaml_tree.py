@@ -150,6 +150,7 @@ class _Builder:
                 self._note(key_node, path, "a key that is not a text", "write a plain word before the colon")
                 continue
             key, line = str(key_node.value), key_node.start_mark.line + 1
+            self._tag(key_node, (*path, key), _SCALAR_TAGS)
             if key in own:
                 self._note(
                     key_node, (*path, key), f'key "{key}" is already set in line {first[key]}', "keep one of them"

@@ -1,0 +1,40 @@
+"""`headrace check`: look at things without starting anything. Exit code 0: well; 2: not, with every reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.config.load import load
+from pipeline.config.summary import summary
+from topics.errors import ConfigError
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group("check")
+def command() -> None:
+    """Check a configuration file."""
+
+
+@command.command("config")
+@click.argument("file", type=_FILE)
+@click.option("--promtail.config-file", "promtail_file", type=_FILE, help="A Promtail file, unchanged.")
+@click.pass_context
+def config(ctx: click.Context, file: Path, promtail_file: Path | None) -> None:
+    """Check FILE as `headrace run` would read it: every problem with its line and what to do."""
+    click.echo(f"Checking {file}" + (f" and {promtail_file}" if promtail_file else ""))
+    try:
+        loaded = load(file, promtail_file=promtail_file)
+    except ConfigError as error:
+        count = len(error.problems)
+        click.echo(f"  FAILED: {count} problem{'s' if count > 1 else ''}", err=True)
+        for problem in error.problems:
+            click.echo(f"  {problem}", err=True)
+        ctx.exit(2)
+    for note in loaded.notes:
+        click.echo(f"  WARNING: {note}", err=True)
+    for line in summary(loaded):
+        click.echo(f"  {line}")
+    click.echo("  SUCCESS: the configuration is valid")
