@@ -1,4 +1,4 @@
-"""The published key vectors. They are a promise to readers in other languages: a change here breaks order for everybody."""
+"""The published key vectors: a promise to readers in other languages. A change here breaks order for everybody."""
 
 from __future__ import annotations
 
