@@ -8,6 +8,7 @@ the process alive: a thread outside the loop ends it.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import signal
@@ -225,7 +226,7 @@ class _Process:
             return False, "stopping"
         return self._service.ready()
 
-    def _status(self) -> dict[str, Any]:
+    async def _status(self) -> dict[str, Any]:
         ready, reason = self._ready()
         common = {
             "role": self._service.name,
@@ -235,7 +236,8 @@ class _Process:
             "pid": os.getpid(),
             "version": VERSION,
         }
-        return self._service.status() | common
+        own = self._service.status()
+        return (await own if inspect.isawaitable(own) else own) | common
 
 
 def _end_leftovers(loop: asyncio.AbstractEventLoop) -> None:

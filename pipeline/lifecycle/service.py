@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable
 
     from aiohttp import web
 
 
 class Service(Protocol):
-    """One role of headrace: scraper, tailer, agent, or the whole run."""
+    """One role of headrace: scraper, tailer, agent, or the whole run.
+
+    A service may also have `metrics()`, which then answers `/metrics` in place of the process's own telemetry.
+    """
 
     @property
     def name(self) -> str:
@@ -33,7 +37,7 @@ class Service(Protocol):
     def ready(self) -> tuple[bool, str]:
         """Whether the role does its work, and why not, e.g. ``(False, "waiting for Kafka at 127.0.0.1:9092")``."""
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any] | Awaitable[dict[str, Any]]:
         """What `/api/v1/status` serves besides the common keys: JSON-able, no secrets, cheap."""
 
     def routes(self) -> list[web.RouteDef]:

@@ -41,7 +41,7 @@ class Pages:
     role: str
     metrics: Callable[[], bytes | Awaitable[bytes]]
     ready: Callable[[], tuple[bool, str]]
-    status: Callable[[], dict[str, Any]]
+    status: Callable[[], dict[str, Any] | Awaitable[dict[str, Any]]]
     config_text: Callable[[], str]
     reload: Callable[[], Awaitable[str | None]]
     routes: Sequence[web.RouteDef] = ()
@@ -163,7 +163,8 @@ class WebServer:
         return text_response(self._pages.config_text())
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return json_response(self._pages.status())
+        status = self._pages.status()
+        return json_response(await status if inspect.isawaitable(status) else status)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -19,7 +19,7 @@ def pages(**changed) -> Pages:
     async def reload() -> str | None:
         return None
 
-    given = {
+    given: dict[str, Any] = {
         "role": "agent:a<b>",
         "metrics": lambda: b"x 1\n",
         "ready": lambda: (True, ""),

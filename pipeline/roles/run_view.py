@@ -1,0 +1,147 @@
+"""What a run shows: one status, one metrics page and one HTML page, gathered from its children when asked."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pipeline.roles.merge_metrics import merge
+from pipeline.web.pages import page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pipeline.roles.family import Family
+    from pipeline.roles.role_process import RoleProcess
+    from pipeline.telemetry.metrics import Telemetry
+    from pipeline.web.peek import Peek
+
+_LEDGER = ("in", "delivered", "ruled_out", "rejected", "dead_lettered", "pending")
+_TONES = {"delivering": "good", "idle": "good", "retrying": "bad", "paused": "bad"}
+_DOWN_SHOWN = 50
+
+
+class RunView:
+    """Reads the family; changes nothing."""
+
+    def __init__(self, family: Family, peek: Peek, telemetry: Telemetry) -> None:
+        self._family = family
+        self._peek = peek
+        self._telemetry = telemetry
+
+    async def status(self, kafka: dict[str, Any]) -> dict[str, Any]:
+        """`{kafka, roles: {name: {…, status: the child's own}}}`; a child that does not answer has an empty status."""
+        members = self._family.members
+        statuses = await asyncio.gather(*(self._ask(member) for member in members))
+        return {
+            "kafka": kafka,
+            "roles": {
+                member.name: _member(member) | {"status": status}
+                for member, status in zip(members, statuses, strict=True)
+            },
+        }
+
+    async def metrics(self) -> bytes:
+        """Every child's page and ours in one; a child that does not answer is missing, its `up` gauge says why."""
+        members = [member for member in self._family.members if member.state.address]
+        answers = await asyncio.gather(*(self._peek.get(member.state.address, "/metrics") for member in members))
+        pages = [({"role": "run"}, self._telemetry.render().decode())]
+        for member, (status, body) in zip(members, answers, strict=True):
+            if status == 200:
+                labels = {"role": member.spec.role}
+                if member.spec.backend:
+                    labels["backend"] = member.spec.backend
+                pages.append((labels, body.decode(errors="replace")))
+        return merge(pages).encode()
+
+    def routes(self, ready: Callable[[], tuple[bool, str]], kafka: Callable[[], dict[str, Any]]) -> list[web.RouteDef]:
+        """`GET /`: the page for people."""
+
+        async def index(_request: web.Request) -> web.Response:
+            is_ready, reason = ready()
+            status = await self.status(kafka())
+            return page("run.html.j2", ready=is_ready, reason=reason, kafka=status["kafka"], **_shown(status["roles"]))
+
+        return [web.get("/", index)]
+
+    async def _ask(self, member: RoleProcess) -> dict[str, Any]:
+        return await self._peek.json(member.state.address, "/api/v1/status") if member.state.address else {}
+
+
+def _member(member: RoleProcess) -> dict[str, Any]:
+    spec = member.spec
+    return {
+        "name": spec.name,
+        "role": spec.role,
+        "backend": spec.backend,
+        "kind": spec.kind,
+        "url": spec.url,
+        "log_tail": member.log_tail if member.state.last_exit else [],
+    } | asdict(member.state)
+
+
+def _shown(roles: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The parts of the page. Children of another version may lack a key: what is missing is shown as nothing."""
+    members = list(roles.values())
+    return {
+        "roles": members,
+        "backends": [_backend(member) for member in members if member["role"] == "agent"],
+        "targets": next((_targets(member) for member in members if member["role"] == "scraper"), None),
+        "files": next((_files(member) for member in members if member["role"] == "tailer"), None),
+        "producers": [_producer(member) for member in members if isinstance(member["status"].get("producer"), dict)],
+    }
+
+
+def _backend(member: dict[str, Any]) -> dict[str, Any]:
+    status = member["status"]
+    state = status.get("state") or member["state"]
+    ledger = [_total(status["ledger"].get(column, 0)) for column in _LEDGER] if "ledger" in status else []
+    # Before the agent answers, what the supervisor knows of it is the reason.
+    reason = status.get("reason") if status else member["reason"]
+    return {
+        "name": member["backend"],
+        "kind": member["kind"],
+        "url": member["url"],
+        "state": state,
+        "tone": _TONES.get(state, "wait"),
+        "reason": reason or "",
+        "lag_records": status.get("lag_records"),
+        "ledger": ledger,
+        "open": ledger[0] - sum(ledger[1:]) if ledger else 0,
+    }
+
+
+def _targets(member: dict[str, Any]) -> dict[str, Any]:
+    targets = member["status"].get("targets", [])
+    down = [target for target in targets if target.get("health") != "up"]
+    return {
+        "total": len(targets),
+        "up": len(targets) - len(down),
+        "samples": sum(target.get("samples") or 0 for target in targets),
+        "down": down[:_DOWN_SHOWN],
+        "more": len(down[_DOWN_SHOWN:]),
+        "address": member["address"],
+    }
+
+
+def _files(member: dict[str, Any]) -> dict[str, Any]:
+    files = member["status"].get("files", [])
+    return {
+        "total": len(files),
+        "lag_bytes": sum(file.get("lag_bytes") or 0 for file in files),
+        "bad": [file for file in files if file.get("last_error")][:_DOWN_SHOWN],
+    }
+
+
+def _producer(member: dict[str, Any]) -> dict[str, Any]:
+    empty = {"topic": "", "kafka": "", "acked_samples": 0, "spool_bytes": 0, "spool_limit_bytes": 0}
+    producer: dict[str, Any] = empty | member["status"]["producer"]
+    return producer | {"role": member["role"], "dropped": _total(producer.get("dropped_samples", 0))}
+
+
+def _total(value: Any) -> float:
+    """A number, or the sum of a number per reason."""
+    return sum(value.values()) if isinstance(value, dict) else value or 0

@@ -1,0 +1,56 @@
+"""HTML pages from templates: one layout, light and dark, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Any
+
+import jinja2
+from aiohttp import web
+
+
+def page(template: str, **context: Any) -> web.Response:
+    """Render `template`, a file of `pipeline/web/templates` that extends ``base.html.j2``. All text is escaped."""
+    text = _environment().get_template(template).render(**context, now=time.time())
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.web"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["count"] = count
+    environment.filters["size"] = size
+    environment.filters["span"] = span
+    return environment
+
+
+def count(value: float) -> str:
+    """A number with thousands apart: ``1 234 567`` (thin spaces)."""
+    return f"{value:,.0f}".replace(",", "\u2009")
+
+
+def size(value_bytes: float) -> str:
+    """Bytes for people: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value_bytes) < 1024:
+            return f"{value_bytes:.0f} {unit}" if unit == "B" else f"{value_bytes:.1f} {unit}"
+        value_bytes /= 1024
+    return f"{value_bytes:.1f} TiB"
+
+
+def span(value_s: float) -> str:
+    """A duration for people, two units at most: ``2h 5m``."""
+    rest = max(0, int(value_s))
+    parts: list[str] = []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        amount, rest = divmod(rest, length)
+        if amount or (unit == "s" and not parts):
+            parts.append(f"{amount}{unit}")
+    return " ".join(parts[:2])
