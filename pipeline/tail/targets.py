@@ -1,0 +1,84 @@
+"""What a Promtail job asks for: a glob, what to leave out, and the labels of the lines.
+
+As Promtail does it: discovered labels are the target's (`__address__`, the group's labels with `__path__`),
+relabel_configs run over them, `__host__` must be this machine if it is there, and then every label that begins with
+`__` goes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.relabel.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pipeline.config.logs import LogScrapeConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LogTarget:
+    """Files to read with one set of labels. `labels` are sorted pairs without `filename` and without `stream`."""
+
+    job: str
+    path: str
+    path_exclude: str
+    labels: tuple[tuple[str, str], ...]
+    cri: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTarget:
+    """A target that reads nothing, and why."""
+
+    job: str
+    labels: Mapping[str, str]
+    reason: str
+
+
+def hostname() -> str:
+    """This machine, as Promtail compares it with `__host__`: $HOSTNAME, else the host name."""
+    return os.environ.get("HOSTNAME") or socket.gethostname()
+
+
+def resolve(configs: Sequence[LogScrapeConfig], host: str) -> tuple[list[LogTarget], list[DroppedTarget]]:
+    """The targets of all jobs, in file order, without repeats; and those that were dropped."""
+    kept: dict[LogTarget, None] = {}
+    dropped: list[DroppedTarget] = []
+    for config in configs:
+        program = Program(config.relabel_configs)
+        for discovered in _discovered(config):
+            found = _target(config, program, discovered, host)
+            if isinstance(found, LogTarget):
+                kept.setdefault(found)
+            else:
+                dropped.append(found)
+    return list(kept), dropped
+
+
+def _discovered(config: LogScrapeConfig) -> Iterator[dict[str, str]]:
+    for group in config.static_configs:
+        for address in group.targets or ("localhost",):
+            yield {"__address__": address} | dict(group.labels)
+
+
+def _target(
+    config: LogScrapeConfig, program: Program, discovered: dict[str, str], host: str
+) -> LogTarget | DroppedTarget:
+    labels, _ = program.run(dict(discovered))
+    if not labels:
+        return DroppedTarget(config.job_name, discovered, "dropped by relabel_configs")
+    if labels.get("__host__", host) != host:
+        return DroppedTarget(config.job_name, discovered, f"__host__ is not this machine ({host})")
+    path = labels.get("__path__", "")
+    if not path:
+        return DroppedTarget(config.job_name, discovered, "no __path__ label")
+    visible = tuple(sorted(pair for pair in labels.items() if not pair[0].startswith("__")))
+    return LogTarget(config.job_name, path, labels.get("__path_exclude__", ""), visible, config.cri)
