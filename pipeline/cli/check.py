@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.probe import healthy, ready
 from pipeline.config.load import load
 from pipeline.config.summary import summary
 from topics.errors import ConfigError
@@ -15,7 +16,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.group("check")
 def command() -> None:
-    """Check a configuration file."""
+    """Check a configuration file, or a role that runs."""
+
+
+command.add_command(healthy)
+command.add_command(ready)
 
 
 @command.command("config")

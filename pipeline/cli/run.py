@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -28,6 +29,8 @@ def command(options: RoleOptions, java: str | None) -> None:
 
     config = load(options.config_file, promtail_file=options.promtail_file)
     options.setup_logging("run")
+    for note in config.notes:
+        logging.getLogger(__name__).warning("%s", note)
     with locked(options.storage):
         code = start_run.start(config, options, functools.partial(_broker, options, java))
     leave(code)

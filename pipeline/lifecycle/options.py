@@ -6,7 +6,6 @@ They stand here, below both `cli` and `agents`, because both parse them.
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,9 @@ from pipeline.telemetry import logging as log_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+DEFAULT_CONFIG = Path("headrace.yml")
 DEFAULT_STORAGE = Path("headrace-data")
 # One default port for each role, so that they can share a machine.
 DEFAULT_ADDRESSES = {
@@ -25,7 +27,9 @@ DEFAULT_ADDRESSES = {
     "scraper": "127.0.0.1:9096",
     "tailer": "127.0.0.1:9097",
     "agent": "127.0.0.1:9098",
+    "kafka": "127.0.0.1:9099",
 }
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,20 @@ class RoleOptions:
         log_lines.setup(self.log_level, self.log_format, component)
 
 
-def role_options(role: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a click callback: adds the common flags, hands them over as one `options: RoleOptions`."""
+def role_options(role: str, *, configured: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a click callback: adds the common flags, hands them over as one `options: RoleOptions`.
+
+    `configured` False leaves out the flags about configuration and brokers (a sink, the broker itself).
+    """
 
     def decorate(callback: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(callback)
         def with_options(**given: Any) -> Any:
             options = RoleOptions(
-                config_file=given.pop("config_file"),
-                promtail_file=given.pop("promtail_file"),
-                brokers=_brokers(given.pop("brokers")),
-                prefix=given.pop("prefix"),
+                config_file=given.pop("config_file", DEFAULT_CONFIG),
+                promtail_file=given.pop("promtail_file", None),
+                brokers=_brokers(given.pop("brokers", None)),
+                prefix=given.pop("prefix", None),
                 storage=given.pop("storage"),
                 listen_address=given.pop("listen_address"),
                 address_file=given.pop("address_file"),
@@ -69,26 +76,30 @@ def role_options(role: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
             return callback(options=options, **given)
 
         decorated: Callable[..., Any] = with_options
-        for option in reversed(_flags(role)):
+        for option in reversed([*(_config_flags() if configured else []), *_process_flags(role)]):
             decorated = option(decorated)
         return decorated
 
     return decorate
 
 
-def _flags(role: str) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    file = click.Path(path_type=Path, dir_okay=False)
+def _config_flags() -> list[_Decorator]:
     return [
-        click.option("--config.file", "config_file", type=file, default=Path("headrace.yml"), show_default=True,
+        click.option("--config.file", "config_file", type=_FILE, default=DEFAULT_CONFIG, show_default=True,
                      help="Configuration; a prometheus.yml works unchanged."),
-        click.option("--promtail.config-file", "promtail_file", type=file, help="A Promtail file, unchanged."),
+        click.option("--promtail.config-file", "promtail_file", type=_FILE, help="A Promtail file, unchanged."),
         click.option("--kafka.brokers", "brokers", metavar="HOST:PORT,…", help="Brokers; win over the file's."),
         click.option("--kafka.prefix", "prefix", help="Names topics and groups; wins over the file's. [headrace.]"),
+    ]  # fmt: skip
+
+
+def _process_flags(role: str) -> list[_Decorator]:
+    return [
         click.option("--storage.path", "storage", type=click.Path(path_type=Path, file_okay=False),
                      default=DEFAULT_STORAGE, show_default=True, help="Folder for what must survive a restart."),
         click.option("--web.listen-address", "listen_address", default=DEFAULT_ADDRESSES[role], show_default=True,
                      metavar="HOST:PORT", help="Pages and metrics; port 0 picks a free one."),
-        click.option("--web.address-file", "address_file", type=file, hidden=True),
+        click.option("--web.address-file", "address_file", type=_FILE, hidden=True),
         click.option("--log.level", "log_level", type=click.Choice(log_lines.LEVELS), default="info",
                      show_default=True),
         click.option("--log.format", "log_format", type=click.Choice(log_lines.FORMATS), default="logfmt",
@@ -104,8 +115,3 @@ def _brokers(given: str | None) -> tuple[str, ...] | None:
     if not brokers:
         raise click.BadParameter("is empty: write host:port, several with commas", param_hint="--kafka.brokers")
     return brokers
-
-
-def environment() -> dict[str, str]:
-    """The environment a child role gets: ours, which also carries what `${NAME}` in the files expands to."""
-    return dict(os.environ)

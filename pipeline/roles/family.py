@@ -24,6 +24,7 @@ class Family:
         self._stop_s = stop_s
         self._tasks: asyncio.TaskGroup | None = None
         self._members: dict[str, RoleProcess] = {}
+        self._closing = False
 
     @property
     def members(self) -> tuple[RoleProcess, ...]:
@@ -44,8 +45,10 @@ class Family:
 
         Returns what children said against the new configuration, normally nothing.
         """
-        gone = [member for name, member in self._members.items() if name not in specs]
-        kept = [member for name, member in self._members.items() if name in specs]
+        kept: list[RoleProcess] = []
+        gone: list[RoleProcess] = []
+        for member in self._members.values():
+            (kept if _same_process(member.spec, specs.get(member.name)) else gone).append(member)
         await asyncio.gather(*(self._end(member) for member in gone))
         for spec in specs.values():
             if spec.name not in self._members:
@@ -56,12 +59,15 @@ class Family:
         return [answer for answer in answers if answer is not None]
 
     async def stop(self) -> None:
-        """End every child: each stage together, the stages one after the other."""
+        """End every child: each stage together, the stages one after the other. Nothing starts after this."""
+        self._closing = True
         for stage in sorted({member.spec.stage for member in self._members.values()}):
             members = [member for member in self._members.values() if member.spec.stage == stage]
             await asyncio.gather(*(member.stop(self._stop_s[stage]) for member in members))
 
     def _begin(self, spec: ChildSpec) -> None:
+        if self._closing:
+            return
         assert self._tasks is not None, "entered first"
         member = self._make(spec)
         self._members[spec.name] = member
@@ -71,3 +77,9 @@ class Family:
         log.info("%s is no longer configured: draining", member.name)
         await member.stop(self._stop_s[member.spec.stage])
         del self._members[member.name]
+        member.forget()
+
+
+def _same_process(old: ChildSpec, new: ChildSpec | None) -> bool:
+    """Whether a running child can become `new` by reading its configuration again."""
+    return new is not None and (old.argv, old.kind) == (new.argv, new.kind)

@@ -55,6 +55,7 @@ class RoleProcess:
         self.spec = spec
         self.state = ChildState()
         self._peek = peek
+        self._telemetry = telemetry
         self._clock = clock
         self._stderr = stderr or sys.stderr.buffer
         self._process: asyncio.subprocess.Process | None = None
@@ -126,6 +127,11 @@ class RoleProcess:
             return f"{self.name}: still starting after {_RELOAD_S:g} s"
         status, body = await self._peek.post(self.state.address, "/-/reload", timeout_s=_RELOAD_S)
         return None if status == 200 else f"{self.name}: {body.decode(errors='replace').strip()}"
+
+    def forget(self) -> None:
+        """Take a child that is no longer configured off the metrics page: there it would look like one that is down."""
+        self._telemetry.gauge(catalogue.RUN_CHILD_UP).remove(self.name)
+        self._telemetry.counter(catalogue.RUN_CHILD_RESTARTS).remove(self.name)
 
     @property
     def name(self) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LEDGER = ("in", "delivered", "ruled_out", "rejected", "dead_lettered", "pending")
 _TONES = {"delivering": "good", "idle": "good", "retrying": "bad", "paused": "bad"}
 _DOWN_SHOWN = 50
+_TARGET = {"job": "", "url": "", "health": "unknown", "last_error": ""}
 
 
 class RunView:
@@ -63,9 +64,32 @@ class RunView:
         async def index(_request: web.Request) -> web.Response:
             is_ready, reason = ready()
             status = await self.status(kafka())
-            return page("run.html.j2", ready=is_ready, reason=reason, kafka=status["kafka"], **_shown(status["roles"]))
+            return page("run.html.j2", ready=is_ready, reason=reason, kafka=status["kafka"], **shown(status["roles"]))
 
-        return [web.get("/", index)]
+        return [
+            web.get("/", index),
+            web.get("/targets", self._targets),
+            web.get("/roles/{name}{path:/.*}", self._page_of_child),
+        ]
+
+    async def _targets(self, request: web.Request) -> web.Response:
+        return await self._pass_on("scraper", request.path_qs)
+
+    async def _page_of_child(self, request: web.Request) -> web.Response:
+        query = f"?{request.query_string}" if request.query_string else ""
+        return await self._pass_on(request.match_info["name"], request.match_info["path"] + query)
+
+    async def _pass_on(self, name: str, path: str) -> web.Response:
+        """A child's page, for readers who reach our address and not the child's own."""
+        member = next((member for member in self._family.members if member.name == name), None)
+        if member is None:
+            raise web.HTTPNotFound(text=f"no {name} is configured\n")
+        if not member.state.address:
+            raise web.HTTPBadGateway(text=f"{name} does not answer: {member.state.reason}\n")
+        status, content_type, body = await self._peek.fetch(member.state.address, path)
+        if not status:
+            raise web.HTTPBadGateway(text=f"{name} does not answer: {body.decode(errors='replace')}\n")
+        return web.Response(status=status, body=body, headers={"Content-Type": content_type})
 
     async def _ask(self, member: RoleProcess) -> dict[str, Any]:
         return await self._peek.json(member.state.address, "/api/v1/status") if member.state.address else {}
@@ -83,7 +107,7 @@ def _member(member: RoleProcess) -> dict[str, Any]:
     } | asdict(member.state)
 
 
-def _shown(roles: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def shown(roles: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The parts of the page. Children of another version may lack a key: what is missing is shown as nothing."""
     members = list(roles.values())
     return {
@@ -121,7 +145,7 @@ def _targets(member: dict[str, Any]) -> dict[str, Any]:
         "total": len(targets),
         "up": len(targets) - len(down),
         "samples": sum(target.get("samples") or 0 for target in targets),
-        "down": down[:_DOWN_SHOWN],
+        "down": [_TARGET | target for target in down[:_DOWN_SHOWN]],
         "more": len(down[_DOWN_SHOWN:]),
         "address": member["address"],
     }

@@ -31,11 +31,17 @@ class Peek:
 
     async def get(self, address: str, path: str) -> tuple[int, bytes]:
         """(status, body) of ``http://{address}{path}``; (0, why) when nobody answers in time."""
+        status, _, body = await self.fetch(address, path)
+        return status, body
+
+    async def fetch(self, address: str, path: str) -> tuple[int, str, bytes]:
+        """The same with the Content-Type in the middle."""
         return await self._ask("GET", address, path, self._timeout)
 
     async def post(self, address: str, path: str, *, timeout_s: float) -> tuple[int, bytes]:
         """The same for a POST without a body."""
-        return await self._ask("POST", address, path, aiohttp.ClientTimeout(total=timeout_s))
+        status, _, body = await self._ask("POST", address, path, aiohttp.ClientTimeout(total=timeout_s))
+        return status, body
 
     async def json(self, address: str, path: str) -> dict[str, Any]:
         """The JSON object at `path`; empty when there is none."""
@@ -48,11 +54,13 @@ class Peek:
             return {}
         return data if isinstance(data, dict) else {}
 
-    async def _ask(self, method: str, address: str, path: str, timeout: aiohttp.ClientTimeout) -> tuple[int, bytes]:
+    async def _ask(
+        self, method: str, address: str, path: str, timeout: aiohttp.ClientTimeout
+    ) -> tuple[int, str, bytes]:
         if self._session is None:
-            return 0, b"not open"
+            return 0, "", b"not open"
         try:
             async with self._session.request(method, f"http://{address}{path}", timeout=timeout) as answer:
-                return answer.status, await answer.read()
+                return answer.status, answer.headers.get("Content-Type", ""), await answer.read()
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-            return 0, (str(error) or type(error).__name__).encode()
+            return 0, "", (str(error) or type(error).__name__).encode()

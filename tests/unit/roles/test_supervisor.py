@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
@@ -39,6 +40,10 @@ class Run(Headrace):
 
     def pids(self) -> dict[str, int]:
         return {name: role["pid"] for name, role in self.status()["roles"].items()}
+
+
+def is_new(run: Run, name: str, pid: int) -> bool:
+    return run.pids().get(name) not in (pid, 0, None)
 
 
 def test_every_role_of_the_configuration_runs(tmp_path: Path) -> None:
@@ -89,7 +94,7 @@ def test_a_killed_child_is_started_again_and_the_page_says_why(tmp_path: Path) -
         run.wait_ready()
         for name, pid in run.pids().items():
             psutil.Process(pid).kill()
-            wait_for(f"a new {name}", lambda n=name, p=pid: run.pids().get(n) not in (p, 0, None))
+            wait_for(f"a new {name}", partial(is_new, run, name, pid))
         run.wait_ready()
         role = run.status()["roles"]["scraper"]
         assert role["restarts"] == 1
@@ -134,6 +139,29 @@ def test_a_reload_starts_what_is_new_drains_what_is_gone_and_reloads_the_rest(tm
         assert "agent:works-old is no longer configured: draining" in run.log_text
         assert run.log_text.count("configuration reloaded") == 3, "scraper, agent and run"
         assert "works-new" in run.get("/config")[1]
+
+
+def test_a_backend_that_changes_its_kind_is_another_process(tmp_path: Path) -> None:
+    with Run(tmp_path, config_of("works")) as run:
+        run.wait_ready()
+        before = run.pids()
+        logs = "logs: {clients: [{name: works, url: 'http://127.0.0.1:1/'}]}\n"
+        run.config.write_text(config_of(extra=logs))
+        assert run.post("/-/reload")[0] == 200
+        run.wait_ready()
+        assert run.pids()["agent:works"] != before["agent:works"]
+        assert run.pids()["scraper"] == before["scraper"]
+        run.config.write_text(config_of())
+        assert run.post("/-/reload")[0] == 200
+        assert "agent:works" not in run.get("/metrics")[1]
+
+
+def test_pages_of_the_children_are_reached_through_the_run(tmp_path: Path) -> None:
+    with Run(tmp_path, config_of("works")) as run:
+        run.wait_ready()
+        assert run.get("/targets") == (200, "targets")
+        assert run.get("/roles/agent:works/-/ready") == (200, "headrace scraper is ready.\n")
+        assert run.get("/roles/nobody/config") == (404, "no nobody is configured\n")
 
 
 def test_sighup_reloads_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
