@@ -17,6 +17,31 @@ CONFIG_LOADED = Metric("headrace_config_last_reload_successful", "gauge", "1 if 
 
 # --- scrape ------------------------------------------------------------------------------------------------------
 
+SCRAPES = Metric("headrace_scrape_scrapes_total", "counter", "Scrapes done.", ("result",))
+SCRAPES_MISSED = Metric(
+    "headrace_scrape_missed_total", "counter", "Turns that passed while the scrape before still ran."
+)
+SCRAPE_DURATION = Metric(
+    "headrace_scrape_duration_seconds",
+    "histogram",
+    "From the request to the samples handed to the producer.",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+SCRAPE_SAMPLES = Metric(
+    "headrace_scrape_samples_total", "counter", "Samples scraped, after metric relabelling; report series not counted."
+)
+SCRAPE_REJECTED = Metric(
+    "headrace_scrape_samples_rejected_total", "counter", "Samples scraped and not sent on.", ("reason",)
+)
+SCRAPE_LAYOUTS = Metric(
+    "headrace_scrape_layouts_total", "counter", "Bodies matched by the template, and bodies read anew.", ("result",)
+)
+SCRAPE_TARGETS = Metric("headrace_scrape_targets", "gauge", "Targets scraped.", ("job",))
+DISCOVERY_TARGETS = Metric("headrace_discovery_targets", "gauge", "Targets discovered, before relabelling.", ("job",))
+DISCOVERY_FAILURES = Metric(
+    "headrace_discovery_failures_total", "counter", "Looks for targets that failed; the last ones stay.", ("mechanism",)
+)
+
 # --- tail --------------------------------------------------------------------------------------------------------
 
 TAIL_READ_LINES = Metric("headrace_tail_read_lines_total", "counter", "Lines read from files (CRI pieces joined).")
@@ -42,6 +67,96 @@ TAIL_LAG_BYTES = Metric("headrace_tail_lag_bytes", "gauge", "Bytes in the files 
 TAIL_IN_FLIGHT_BYTES = Metric("headrace_tail_in_flight_bytes", "gauge", "Bytes handed to Kafka and not acknowledged yet.")
 
 # --- agent -------------------------------------------------------------------------------------------------------
+# Items are samples (native histograms included) for metrics, lines for logs.
+
+AGENT_IN = Metric(
+    "headrace_agent_items_in_total",
+    "counter",
+    "Items of the records taken from the topic. in = delivered + ruled_out + rejected + dead_lettered + returned + pending.",
+    ("backend", "partition"),
+)
+AGENT_DELIVERED = Metric(
+    "headrace_agent_items_delivered_total", "counter", "Items that the backend acknowledged.", ("backend", "partition")
+)
+AGENT_RULED_OUT = Metric(
+    "headrace_agent_items_ruled_out_total",
+    "counter",
+    "Items dropped by a write_relabel_configs rule, named by its index (empty: no label was left).",
+    ("backend", "partition", "rule"),
+)
+AGENT_REJECTED = Metric(
+    "headrace_agent_items_rejected_total",
+    "counter",
+    "Items that the backend refused as out of order or repeated when they were sent again: it had them before.",
+    ("backend", "partition", "reason"),
+)
+AGENT_DEAD_LETTERED = Metric(
+    "headrace_agent_items_dead_lettered_total",
+    "counter",
+    "Items stored in the dead-letter topic because the backend rejected them for good, or they could not be read.",
+    ("backend", "partition", "reason"),
+)
+AGENT_RETURNED = Metric(
+    "headrace_agent_items_returned_total",
+    "counter",
+    "Items taken and given back undelivered at a rebalance, a reload or the end; they are taken again.",
+    ("backend", "partition"),
+)
+AGENT_PENDING = Metric(
+    "headrace_agent_items_pending", "gauge", "Items taken that have no outcome yet.", ("backend", "partition")
+)
+AGENT_UNEXPLAINED = Metric(
+    "headrace_agent_ledger_difference",
+    "gauge",
+    "By how much the ledger does not close: items of settled records that have no outcome. Anything but 0 is a fault.",
+    ("backend", "partition"),
+)
+AGENT_REQUESTS = Metric(
+    "headrace_agent_requests_total",
+    "counter",
+    "Requests by what became of them: delivered, retry, rejected, refused.",
+    ("backend", "outcome"),
+)
+AGENT_REQUEST_SECONDS = Metric(
+    "headrace_agent_request_duration_seconds",
+    "histogram",
+    "From sending a request to its outcome.",
+    ("backend",),
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+AGENT_REQUEST_BYTES = Metric(
+    "headrace_agent_request_bytes_total", "counter", "Bytes of request bodies sent, every attempt counted.", ("backend",)
+)
+AGENT_LAG = Metric(
+    "headrace_agent_lag_records",
+    "gauge",
+    "Records in the partition that have no outcome at this backend yet.",
+    ("backend", "partition"),
+)
+AGENT_OLDEST = Metric(
+    "headrace_agent_oldest_pending_seconds",
+    "gauge",
+    "Age of the oldest record taken that has no outcome yet; 0 when there is none.",
+    ("backend",),
+)
+AGENT_STATE = Metric(
+    "headrace_agent_state",
+    "gauge",
+    "1 for the state the backend is in: idle, delivering, retrying, paused.",
+    ("backend", "state"),
+)
+
+# --- sink --------------------------------------------------------------------------------------------------------
+
+SINK_REQUESTS = Metric("headrace_sink_requests_total", "counter", "Write requests by how they ended.", ("answer",))
+SINK_SAMPLES = Metric("headrace_sink_samples_total", "counter", "Samples accepted, duplicates among them.")
+SINK_LINES = Metric("headrace_sink_lines_total", "counter", "Log lines accepted, duplicates among them.")
+SINK_SERIES = Metric("headrace_sink_series", "gauge", "Series followed one by one.")
+SINK_STREAMS = Metric("headrace_sink_streams", "gauge", "Log streams followed one by one.")
+SINK_DUPLICATES = Metric("headrace_sink_duplicates", "gauge", "Samples or lines that came again.", ("kind",))
+SINK_REORDERS = Metric("headrace_sink_reorders", "gauge", "Samples or lines that came after a later one.", ("kind",))
+SINK_GAPS = Metric("headrace_sink_gaps", "gauge", "Steps between samples of a series longer than usual.")
+SINK_MISSING_LINES = Metric("headrace_sink_missing_lines", "gauge", "Lines missing by their sequence numbers.")
 
 # --- run ---------------------------------------------------------------------------------------------------------
 
