@@ -27,7 +27,7 @@ DEFAULT_ADDRESSES = {
     "scraper": "127.0.0.1:9096",
     "tailer": "127.0.0.1:9097",
     "agent": "127.0.0.1:9098",
-    "kafka": "127.0.0.1:9099",
+    "kafka": "127.0.0.1:9089",
 }
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
