@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from pipeline.config.environment import FilePath
-from pipeline.config.section import Fault, Section
+from pipeline.config.environment import JOINED, ExpandedLabel, ExpandedText
+from pipeline.config.section import Fault, Section, fault, faults
 from pipeline.config.units import Duration, Text
 
 SD_MECHANISMS = (
@@ -20,35 +21,46 @@ SD_MECHANISMS = (
 _SD_FILE = re.compile(r"[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)")
 
 
-def label_faults(labels: dict[str, str], key: str) -> Iterator[Fault]:
-    """Label names that no series may bear."""
-    for name in labels:
-        if not name:
-            yield Fault("a label name must not be empty", "", (key, name))
+def _named(labels: dict[str, str]) -> dict[str, str]:
+    if "" in labels:
+        raise faults([Fault("a label name must not be empty", "remove the line", ("",))])
+    return labels
+
+
+def _sd_file(name: str) -> str:
+    if not _SD_FILE.fullmatch(name):
+        remedy = "name .json, .yml or .yaml files; a * may stand in the last part of the path only"
+        raise fault(f'path name "{name}" is not valid for file discovery', remedy)
+    return name
+
+
+def _job_name(name: str) -> str:
+    if not name:
+        raise fault("job_name is empty", "give the job a name")
+    return name
+
+
+JobName = Annotated[Text, AfterValidator(_job_name)]
+Labels = Annotated[dict[Text, Text], AfterValidator(_named)]
+ExpandedLabels = Annotated[dict[Text, ExpandedText], AfterValidator(_named)]
+ExternalLabels = Annotated[dict[Text, ExpandedLabel], AfterValidator(_named)]
+SDFile = Annotated[Text, AfterValidator(_sd_file), JOINED]
 
 
 class StaticConfig(Section):
     """Targets written down, with labels for all of them."""
 
     targets: tuple[Text, ...] = ()
-    labels: dict[Text, Text] = Field(default_factory=dict)
-
-    def faults(self) -> Iterator[Fault]:
-        """A label has a name. Targets are the job's to judge: relabelling may still make an address of them."""
-        yield from label_faults(self.labels, "labels")
+    labels: Labels = Field(default_factory=dict)
 
 
 class FileSDConfig(Section):
     """Targets read from files that may change at any time."""
 
-    files: tuple[FilePath, ...] = ()
+    files: tuple[SDFile, ...] = ()
     refresh_interval: Duration = 300.0
 
     def faults(self) -> Iterator[Fault]:
-        """At least one file, each of a known format, a star in the last part only."""
+        """At least one file."""
         if not self.files:
             yield Fault("file service discovery config must contain at least one path name", "add files")
-        for index, name in enumerate(self.files):
-            if not _SD_FILE.fullmatch(name):
-                remedy = "name .json, .yml or .yaml files; a * may stand in the last part of the path only"
-                yield Fault(f'path name "{name}" is not valid for file discovery', remedy, ("files", index))

@@ -77,5 +77,6 @@ def _joined(value: Any, info: ValidationInfo) -> Any:
 ExpandedText = Annotated[Text, BeforeValidator(_expanded)]
 ExpandedLabel = Annotated[Text, BeforeValidator(_expanded_label)]
 ExpandedSecret = Annotated[Secret, BeforeValidator(_expanded)]
-FilePath = Annotated[Text, AfterValidator(_joined)]
+JOINED = AfterValidator(_joined)
+FilePath = Annotated[Text, JOINED]
 ExpandedFilePath = Annotated[FilePath, BeforeValidator(_expanded)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer
 
 from pipeline.config.environment import ExpandedFilePath, ExpandedSecret, ExpandedText
-from pipeline.config.section import Fault, Foreign, NotYet, Section, fault
+from pipeline.config.section import Fault, Foreign, NotYet, Section, fault, faults
 from pipeline.config.units import SECRET_TEXT, Boolean, Text
 
 TLSVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
@@ -24,8 +24,13 @@ def redacted_url(url: str) -> str:
         return SECRET_TEXT
     if "@" in netloc:
         netloc = f"{SECRET_TEXT}@{netloc.rpartition('@')[2]}"
-    query = "&".join(f"{part.partition('=')[0]}={SECRET_TEXT}" for part in parts.query.split("&") if part)
+    query = "&".join(_hidden(part) for part in parts.query.split("&") if part)
     return urlunsplit(parts._replace(netloc=netloc, query=query, fragment=""))
+
+
+def _hidden(parameter: str) -> str:
+    name, equals, _ = parameter.partition("=")
+    return f"{name}={SECRET_TEXT}" if equals else SECRET_TEXT
 
 
 def _url(value: str) -> str:
@@ -48,6 +53,24 @@ RESERVED_HEADERS = frozenset({
     "x-prometheus-remote-write-version", "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds",
     "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
 })  # fmt: skip
+
+
+def _scheme(value: str) -> str:
+    """As Prometheus: trimmed, and Bearer where nothing is left."""
+    if value.strip().lower() == "basic":
+        raise fault('authorization type cannot be "basic"', "use basic_auth instead")
+    return value.strip() or "Bearer"
+
+
+def _http_headers(value: dict[str, Any]) -> dict[str, Any]:
+    found = [
+        Fault(f'setting header "{name}" is not allowed', "remove it", (name,))
+        for name in value
+        if name.lower() in RESERVED_HEADERS
+    ]
+    if found:
+        raise faults(found)
+    return value
 
 
 class BasicAuth(Section):
@@ -74,18 +97,16 @@ class BasicAuth(Section):
 class Authorization(Section):
     """`authorization`: one header, `<type> <credentials>`."""
 
-    type: ExpandedText = "Bearer"
+    type: Annotated[ExpandedText, AfterValidator(_scheme)] = "Bearer"
     credentials: ExpandedSecret | None = None
     credentials_file: ExpandedFilePath | None = None
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {"credentials_ref": NotYet(remedy="use credentials or credentials_file")}
 
     def faults(self) -> Iterator[Fault]:
-        """At most one source; basic has its own section."""
+        """At most one source."""
         if self.credentials and self.credentials_file:
             yield Fault("at most one of authorization credentials and credentials_file must be given", "remove one")
-        if self.type.strip().lower() == "basic":
-            yield Fault('authorization type cannot be "basic"', "use basic_auth instead", ("type",))
 
 
 class TLSConfig(Section):
@@ -141,7 +162,7 @@ class HttpClientConfig(Section):
     proxy_url: URL | None = Field(default=None, repr=False)
     follow_redirects: Boolean = True
     enable_http2: Boolean = True
-    http_headers: dict[Text, HttpHeader] = Field(default_factory=dict)
+    http_headers: Annotated[dict[Text, HttpHeader], AfterValidator(_http_headers)] = Field(default_factory=dict)
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {
         "oauth2": NotYet(remedy="use authorization with credentials_file", presence=True),
@@ -161,6 +182,3 @@ class HttpClientConfig(Section):
             yield Fault("authorization is not compatible with bearer_token and bearer_token_file", "keep authorization")
         if self.authorization and self.basic_auth:
             yield Fault("at most one of basic_auth and authorization must be configured", "remove one of the two")
-        for name in self.http_headers:
-            if name.lower() in RESERVED_HEADERS:
-                yield Fault(f'setting header "{name}" is not allowed', "remove it", ("http_headers", name))

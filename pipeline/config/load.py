@@ -78,7 +78,7 @@ class _Loader:
         try:
             read = section.model_validate(data, context=Context(self._environ, directory))
         except ValidationError as error:
-            tree.problems += problems_of(error, tree)
+            tree.problems += list(problems_of(error, tree))
             return tree, None
         tree.notes += [tree.problem(where, found.message, found.remedy) for where, found in advice(read)]
         return tree, read

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from pipeline.config.discovery import SD_MECHANISMS, StaticConfig, label_faults
+from pipeline.config.discovery import SD_MECHANISMS, ExpandedLabels, JobName, StaticConfig
 from pipeline.config.environment import ExpandedSecret, ExpandedText, FilePath
 from pipeline.config.http import URL, HttpClientConfig, redacted_url
 from pipeline.config.relabel import RelabelField
-from pipeline.config.remote_write import header_faults, short_hash
+from pipeline.config.remote_write import not_reserved, short_hash
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
-from pipeline.config.units import Boolean, GoDuration, Integer, Text
+from pipeline.config.units import Boolean, GoDuration, Integer, Text, above_zero, between
 
 # Promtail itself reserves none; these are what makes the request a request.
 RESERVED_HEADERS = frozenset({"host", "content-encoding", "content-length", "content-type", "connection"})
@@ -33,14 +33,12 @@ _USE_PATHS = NotYet(remedy="use static_configs with __path__", owner="Promtail",
 class BackoffConfig(Section):
     """`backoff_config`: the delays between attempts. Attempts never end, whatever `max_retries` says."""
 
-    min_period: GoDuration = 0.5
+    min_period: Annotated[GoDuration, above_zero("500ms")] = 0.5
     max_period: GoDuration = 300.0
     max_retries: Integer = 0
 
     def faults(self) -> Iterator[Fault]:
         """Delays that can be meant."""
-        if self.min_period <= 0:
-            yield Fault("min_period must be greater than 0", "the default is 500ms", ("min_period",))
         if self.min_period > self.max_period:
             yield Fault("min_period is greater than max_period", "swap them", ("min_period",))
 
@@ -57,12 +55,12 @@ class LokiClientConfig(HttpClientConfig):
     url: URL = Field(repr=False)
     name: Text = Field(default_factory=lambda data: f"loki-{short_hash(data.get('url', ''))}")
     batchwait: GoDuration = 1.0
-    batchsize: Integer = 1024**2
-    timeout: GoDuration = 10.0
+    batchsize: Annotated[Integer, between(1, None, "the default is 1048576 bytes")] = 1024**2
+    timeout: Annotated[GoDuration, above_zero("10s")] = 10.0
     backoff_config: BackoffConfig = BackoffConfig()
     tenant_id: ExpandedText = ""
-    external_labels: dict[Text, ExpandedText] = Field(default_factory=dict)
-    headers: dict[Text, ExpandedSecret] = Field(default_factory=dict)
+    external_labels: ExpandedLabels = Field(default_factory=dict)
+    headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
 
     FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
@@ -74,16 +72,6 @@ class LokiClientConfig(HttpClientConfig):
     def redacted_url(self) -> str:
         """The url for people: without credentials."""
         return redacted_url(self.url)
-
-    def faults(self) -> Iterator[Fault]:
-        """What cannot be sent."""
-        yield from super().faults()
-        yield from header_faults(self.headers, RESERVED_HEADERS)
-        yield from label_faults(self.external_labels, "external_labels")
-        if self.timeout <= 0:
-            yield Fault("timeout must be greater than 0", "the default is 10s", ("timeout",))
-        if self.batchsize < 1:
-            yield Fault("batchsize must be at least 1", "the default is 1048576 bytes", ("batchsize",))
 
 
 class CriStage(Section):
@@ -102,6 +90,12 @@ class PipelineStage(Section):
     cri: CriStage | None = None
 
     BARE: ClassVar[frozenset[str]] = frozenset({"cri"})
+
+    def faults(self) -> Iterator[Fault]:
+        """A stage is something."""
+        if self.cri is None:
+            yield Fault("a pipeline stage must contain one key, its name", "write for example: cri: {}", alone=True)
+
     FOREIGN: ClassVar[dict[str, Foreign]] = {
         name: NotYet(
             remedy="remove the stage; cri is the one that headrace runs today", owner="Promtail", presence=True
@@ -113,7 +107,7 @@ class PipelineStage(Section):
 class LogScrapeConfig(Section):
     """One job of log files: `__path__` in the labels is the glob."""
 
-    job_name: Text = ""
+    job_name: JobName
     static_configs: tuple[StaticConfig, ...] = ()
     relabel_configs: tuple[RelabelField, ...] = ()
     pipeline_stages: tuple[PipelineStage, ...] = ()
@@ -130,11 +124,6 @@ class LogScrapeConfig(Section):
     def cri(self) -> bool:
         """Whether lines are in the CRI format."""
         return any(stage.cri is not None for stage in self.pipeline_stages)
-
-    def faults(self) -> Iterator[Fault]:
-        """A job has a name; static targets of files name their path."""
-        if not self.job_name:
-            yield Fault("job_name is empty", "give the job a name", ("job_name",))
 
 
 class PositionsConfig(Section):

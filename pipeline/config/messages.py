@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.units import kind_of
+from pipeline.config.yaml_tree import path_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,8 @@ def problems_of(error: ValidationError, tree: Tree) -> Iterator[Problem]:
         kind, context = one["type"], one.get("ctx", {})
         if kind == "faults":
             for found in context["faults"]:
-                yield tree.problem((*path, *found.path), found.message, found.remedy)
+                if not (found.alone and _inside(path, tree)):
+                    yield tree.problem((*path, *found.path), found.message, found.remedy)
         elif kind == "default_factory_not_called":
             continue  # a name derived from a url that is wrong itself
         elif kind == "missing":
@@ -40,10 +42,18 @@ def problems_of(error: ValidationError, tree: Tree) -> Iterator[Problem]:
             yield tree.problem(path, f"expected {expected}, found {kind_of(one['input'])}", _REMEDIES[expected])
         elif kind == "literal_error":
             yield tree.problem(
-                path, f"{_shown(one['input'])} is not a value of this key", f"write one of {context['expected']}"
+                path,
+                f"{_shown(one['input'])} is not a value of this key",
+                f"write one of {context['expected']}".replace("'", '"'),
             )
         else:
             yield tree.problem(path, one["msg"])
+
+
+def _inside(path: Path, tree: Tree) -> bool:
+    """Whether something inside `path` is known to be wrong already."""
+    start = path_text(path)
+    return any(problem.path.startswith((f"{start}.", f"{start}[")) for problem in tree.problems)
 
 
 def _shown(value: Any) -> str:

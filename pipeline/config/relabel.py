@@ -43,9 +43,8 @@ def _build(value: Any, info: ValidationInfo) -> Any:
         if raw.get("regex"):
             Regex(raw["regex"])
     except ValueError as error:
-        raise faults_at(
-            "regex", str(error), "write it in the syntax of RE2: github.com/google/re2/wiki/Syntax"
-        ) from None
+        message = str(error).partition(": ^(?s:")[0]  # the anchors that RE2 repeats are not the reader's
+        raise faults_at("regex", message, "write it in RE2's syntax: github.com/google/re2/wiki/Syntax") from None
     try:
         return RelabelRule.build(**raw)
     except ValueError as error:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.config.environment import ExpandedSecret
 from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url
 from pipeline.config.relabel import RelabelField
-from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
-from pipeline.config.units import Boolean, Duration, Integer, Text
+from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section, faults
+from pipeline.config.units import Boolean, Duration, Integer, Text, above_zero, between
 
 _ONE_IN_FLIGHT = "headrace keeps one request in flight per partition; topics.partitions sets how many that are"
 
@@ -20,9 +20,9 @@ _ONE_IN_FLIGHT = "headrace keeps one request in flight per partition; topics.par
 class QueueConfig(Section):
     """`queue_config`: how requests are sized and repeated. None: the agent chooses."""
 
-    max_samples_per_send: Integer | None = None
+    max_samples_per_send: Annotated[Integer, between(1, None, "remove the key: the agent chooses")] | None = None
     batch_send_deadline: Duration | None = None
-    min_backoff: Duration = 0.03
+    min_backoff: Annotated[Duration, above_zero("30ms")] = 0.03
     max_backoff: Duration = 5.0
     retry_on_http_429: Boolean = True
 
@@ -35,10 +35,6 @@ class QueueConfig(Section):
 
     def faults(self) -> Iterator[Fault]:
         """Numbers that can be meant."""
-        if self.max_samples_per_send is not None and self.max_samples_per_send < 1:
-            yield Fault("max_samples_per_send must be at least 1", "", ("max_samples_per_send",))
-        if self.min_backoff <= 0:
-            yield Fault("min_backoff must be greater than 0", "the default is 30ms", ("min_backoff",))
         if self.min_backoff > self.max_backoff:
             yield Fault("min_backoff is greater than max_backoff", "swap them", ("min_backoff",))
 
@@ -65,18 +61,22 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
-def header_faults(headers: Mapping[str, object], reserved: frozenset[str]) -> Iterator[Fault]:
-    """Headers that are not the user's to set."""
-    for name in headers:
-        if name.lower() == "authorization":
-            remedy = "use basic_auth or authorization"
-            yield Fault(
-                "authorization header must be changed via the basic_auth or authorization parameter",
-                remedy,
-                ("headers", name),
-            )
-        elif name.lower() in reserved:
-            yield Fault(f"{name} is a reserved header. It must not be changed", "remove it", ("headers", name))
+def not_reserved(reserved: frozenset[str]) -> AfterValidator:
+    """A check of headers: some are not the user's to set."""
+
+    def check(headers: dict[str, Any]) -> dict[str, Any]:
+        found = []
+        for name in headers:
+            if name.lower() == "authorization":
+                remedy = "use basic_auth or authorization"
+                found.append(Fault("the authorization header cannot be set like this", remedy, (name,)))
+            elif name.lower() in reserved:
+                found.append(Fault(f"{name} is a reserved header. It must not be changed", "remove it", (name,)))
+        if found:
+            raise faults(found)
+        return headers
+
+    return AfterValidator(check)
 
 
 class RemoteWriteConfig(HttpClientConfig):
@@ -84,8 +84,8 @@ class RemoteWriteConfig(HttpClientConfig):
 
     url: URL = Field(repr=False)
     name: Text = Field(default_factory=lambda data: f"rw-{short_hash(data.get('url', ''))}")
-    remote_timeout: Duration = 30.0
-    headers: dict[Text, ExpandedSecret] = Field(default_factory=dict)
+    remote_timeout: Annotated[Duration, above_zero("30s")] = 30.0
+    headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
     queue_config: QueueConfig = QueueConfig()
     metadata_config: MetadataConfig = MetadataConfig()
@@ -108,10 +108,3 @@ class RemoteWriteConfig(HttpClientConfig):
     def redacted_url(self) -> str:
         """The url for people: without credentials."""
         return redacted_url(self.url)
-
-    def faults(self) -> Iterator[Fault]:
-        """As Prometheus checks them."""
-        yield from super().faults()
-        yield from header_faults(self.headers, RESERVED_HEADERS)
-        if self.remote_timeout <= 0:
-            yield Fault("remote_timeout must be greater than 0", "the default is 30s", ("remote_timeout",))

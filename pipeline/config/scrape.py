@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from pipeline.config.discovery import SD_MECHANISMS, FileSDConfig, StaticConfig, label_faults
-from pipeline.config.environment import ExpandedLabel
+from pipeline.config.discovery import SD_MECHANISMS, ExternalLabels, FileSDConfig, JobName, StaticConfig
 from pipeline.config.http import HttpClientConfig
 from pipeline.config.relabel import RelabelField
-from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
-from pipeline.config.units import Boolean, Duration, Text, format_duration
+from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section, fault
+from pipeline.config.units import Boolean, Duration, Text, above_zero, format_duration
 
 ScrapeProtocol = Literal[
     "PrometheusProto", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "PrometheusText0.0.4", "PrometheusText1.0.0"
@@ -41,13 +40,35 @@ _SHARED: dict[str, Foreign] = _LIMITS | {
 _RULES = "headrace does not evaluate rules; keep them in your Prometheus"
 
 
+def _protocols(protocols: tuple[ScrapeProtocol, ...]) -> tuple[ScrapeProtocol, ...]:
+    """No protocol twice, and one that headrace reads."""
+    if not protocols:
+        raise fault("scrape_protocols cannot be empty", "remove the key for the default")
+    if len(set(protocols)) != len(protocols):
+        raise fault("duplicated protocol in scrape_protocols", "name each once")
+    if "PrometheusText0.0.4" not in protocols:
+        remedy = "add PrometheusText0.0.4, the one that headrace reads today"
+        raise fault("Prometheus knows these protocols, headrace does not act on them yet", remedy)
+    return protocols
+
+
+def _fallback(protocol: ScrapeProtocol) -> ScrapeProtocol:
+    if protocol != "PrometheusText0.0.4":
+        remedy = "use PrometheusText0.0.4 or remove the key"
+        raise fault("Prometheus knows this protocol, headrace does not act on it yet", remedy)
+    return protocol
+
+
+ScrapeProtocols = Annotated[tuple[ScrapeProtocol, ...], AfterValidator(_protocols)]
+
+
 class GlobalConfig(Section):
     """`global`: defaults for every job, and the labels of this headrace."""
 
-    scrape_interval: Duration = 60.0
+    scrape_interval: Annotated[Duration, above_zero("1m")] = 60.0
     scrape_timeout: Duration = 10.0
-    scrape_protocols: tuple[ScrapeProtocol, ...] = DEFAULT_PROTOCOLS
-    external_labels: dict[Text, ExpandedLabel] = Field(default_factory=dict)
+    scrape_protocols: ScrapeProtocols = DEFAULT_PROTOCOLS
+    external_labels: ExternalLabels = Field(default_factory=dict)
 
     FOREIGN: ClassVar[dict[str, Foreign]] = _SHARED | {
         "evaluation_interval": Elsewhere(_RULES),
@@ -59,31 +80,16 @@ class GlobalConfig(Section):
         """As Prometheus checks them."""
         if self.scrape_timeout > self.scrape_interval:
             yield Fault("global scrape timeout greater than scrape interval", "lower it", ("scrape_timeout",))
-        yield from protocol_faults(self.scrape_protocols)
-        yield from label_faults(self.external_labels, "external_labels")
-
-
-def protocol_faults(protocols: tuple[ScrapeProtocol, ...]) -> Iterator[Fault]:
-    """No protocol twice, and one that headrace reads."""
-    if not protocols:
-        yield Fault("scrape_protocols cannot be empty", "remove the key for the default", ("scrape_protocols",))
-    elif len(set(protocols)) != len(protocols):
-        yield Fault("duplicated protocol in scrape_protocols", "name each once", ("scrape_protocols",))
-    elif "PrometheusText0.0.4" not in protocols:
-        remedy = "add PrometheusText0.0.4, the one that headrace reads today"
-        yield Fault(
-            "Prometheus knows these protocols, headrace does not act on them yet", remedy, ("scrape_protocols",)
-        )
 
 
 class ScrapeConfig(HttpClientConfig):
     """One job: its targets, how they are scraped, what becomes of their labels."""
 
-    job_name: Text
-    scrape_interval: Duration = 60.0
+    job_name: JobName
+    scrape_interval: Annotated[Duration, above_zero("1m")] = 60.0
     scrape_timeout: Duration = 10.0
-    scrape_protocols: tuple[ScrapeProtocol, ...] = DEFAULT_PROTOCOLS
-    fallback_scrape_protocol: ScrapeProtocol | None = None
+    scrape_protocols: ScrapeProtocols = DEFAULT_PROTOCOLS
+    fallback_scrape_protocol: Annotated[ScrapeProtocol, AfterValidator(_fallback)] | None = None
     metrics_path: Text = "/metrics"
     scheme: Literal["http", "https"] = "http"
     params: dict[Text, tuple[Text, ...]] = Field(default_factory=dict)
@@ -107,18 +113,10 @@ class ScrapeConfig(HttpClientConfig):
     def faults(self) -> Iterator[Fault]:
         """As Prometheus checks them."""
         yield from super().faults()
-        if not self.job_name:
-            yield Fault("job_name is empty", "give the job a name", ("job_name",))
-        if self.scrape_interval <= 0:
-            yield Fault("scrape_interval must be greater than 0", "write for example 15s", ("scrape_interval",))
         if self.scrape_timeout > self.scrape_interval:
             interval = format_duration(self.scrape_interval)
             message = f'scrape timeout greater than scrape interval ({interval}) in job "{self.job_name}"'
             yield Fault(message, "lower scrape_timeout or raise scrape_interval", ("scrape_timeout",))
-        if self.fallback_scrape_protocol not in (None, "PrometheusText0.0.4"):
-            message = "Prometheus knows this protocol, headrace does not act on it yet"
-            yield Fault(message, "use PrometheusText0.0.4 or remove the key", ("fallback_scrape_protocol",))
-        yield from protocol_faults(self.scrape_protocols)
         if not self.relabel_configs:
             yield from self._target_faults()
 

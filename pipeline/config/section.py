@@ -18,11 +18,12 @@ NOT_YET = "{owner} knows this key, headrace does not act on it yet"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong inside a section; `path` is relative to it."""
+    """One thing wrong inside a section; `path` is relative to it. `alone`: left out where a key inside is wrong."""
 
     message: str
     remedy: str = ""
     path: tuple[str | int, ...] = ()
+    alone: bool = False
 
 
 def fault(message: str, remedy: str = "") -> PydanticCustomError:

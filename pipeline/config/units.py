@@ -8,9 +8,10 @@ pass as they are.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, PlainSerializer
 from pydantic_core import CoreSchema, core_schema
 
 from pipeline.config.section import fault
@@ -112,7 +113,7 @@ def _boolean(value: Any) -> Any:
             return True
         if value in _FALSE:
             return False
-    shown = repr(str(value)) if isinstance(value, str) else kind_of(value)
+    shown = f'"{value}"' if isinstance(value, str) else kind_of(value)
     raise fault(f"expected true or false, found {shown}", "write true or false, without quotes")
 
 
@@ -124,7 +125,7 @@ def _integer(value: Any) -> Any:
             return int(value.replace("_", ""), 0 if value[:2].lower() in ("0x", "0o", "0b") else 10)
         except ValueError:
             pass
-    shown = repr(str(value)) if isinstance(value, str) else kind_of(value)
+    shown = f'"{value}"' if isinstance(value, str) else kind_of(value)
     raise fault(f"expected a whole number, found {shown}", "write the number without quotes or unit")
 
 
@@ -178,6 +179,29 @@ Integer = Annotated[int, BeforeValidator(_integer)]
 Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
 GoDuration = Annotated[float, BeforeValidator(_go_duration), PlainSerializer(format_duration, when_used="json")]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, when_used="json")]
+
+
+def above_zero(default: str) -> AfterValidator:
+    """A check of a duration; `default` is what to propose."""
+
+    def check(value: float) -> float:
+        if value <= 0:
+            raise fault("must be greater than 0", f"the default is {default}")
+        return value
+
+    return AfterValidator(check)
+
+
+def between(lowest: int, highest: int | None, remedy: str, *, show: Callable[[int], str] = str) -> AfterValidator:
+    """A check of a number or size; `show` writes it as the file does."""
+
+    def check(value: int) -> int:
+        if value < lowest or (highest is not None and value > highest):
+            wanted = f"must be at least {show(lowest)}" if highest is None else f"must be {lowest} to {highest}"
+            raise fault(f"{wanted}, not {show(value)}", remedy)
+        return value
+
+    return AfterValidator(check)
 
 
 class Secret:

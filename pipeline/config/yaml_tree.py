@@ -36,6 +36,28 @@ def path_text(path: Path) -> str:
     return text
 
 
+_SYNTAX: tuple[tuple[str, str, str], ...] = (
+    (
+        "expected <block end>",
+        "the indentation does not fit the lines above",
+        "align keys of one mapping, items of one list",
+    ),
+    (
+        "mapping values are not allowed",
+        'a ": " where none can be',
+        "quote the text, or add the colon that the line above lacks",
+    ),
+    ("could not find expected ':'", 'a ":" is missing after a key', "write key: value; quote texts over several lines"),
+    ("undefined alias", "an alias (*name) without its anchor (&name)", "quote the text if it begins with *"),
+    ("cannot start any token", "a character that cannot begin a text", "indent by spaces, not tabs; quote the text"),
+    ("end of stream", "something is opened here and never closed", "look for the missing \", ', ] or }"),
+    ("unknown escape", "an unknown \\ sequence in double quotes", "use single quotes: nothing is special in them"),
+    ("expected ',' or", "a list in [ ] or mapping in { } is broken", "separate by commas, and close it"),
+    ("did not find expected", "the structure breaks off here", "look at the indentation and at unclosed quotes"),
+)
+_SYNTAX_OTHER = ("the text cannot be read", "quote texts that begin with or hold one of : # { [ * & ! % @")
+
+
 @dataclass(slots=True)
 class Tree:
     """One file, read. `data` is None for an empty file; `lines` count from 1."""
@@ -51,7 +73,7 @@ class Tree:
         for end in range(len(path), 0, -1):
             if path[:end] in self.lines:
                 return self.lines[path[:end]]
-        return 0
+        return self.lines.get((), 0)
 
     def problem(self, path: Path, message: str, remedy: str = "") -> Problem:
         """A problem at `path`."""
@@ -61,13 +83,11 @@ class Tree:
 def read_tree(text: str, file: str) -> Tree:
     """Parse one file. Never raises: what is wrong is in `problems`, and `data` holds what could be read."""
     tree = Tree(file)
+    # Not the faster loader in C: nesting without end makes it crash the process.
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        words = " ".join(part for part in (error.context, error.problem) if part)
-        remedy = "mind the indentation, and quote texts that hold : # { or ["
-        tree.problems.append(Problem(file, mark.line + 1 if mark else 0, "", f"not valid YAML: {words}", remedy))
+        tree.problems.append(_syntax(error, file))
         return tree
     except (yaml.YAMLError, RecursionError) as error:
         words = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
@@ -83,6 +103,16 @@ def read_tree(text: str, file: str) -> Tree:
     return tree
 
 
+def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:
+    """A syntax error in words for people. The library's own words quote what it met, which may be a secret."""
+    found = error.problem or ""
+    words, remedy = next((said for part, *said in _SYNTAX if part in found), _SYNTAX_OTHER)
+    # What was never closed is best looked for where it was opened.
+    mark = error.context_mark if "end of stream" in found else error.problem_mark
+    mark = mark or error.problem_mark or error.context_mark
+    return Problem(file, mark.line + 1 if mark else 0, "", f"not valid YAML: {words}", remedy)
+
+
 class _Builder:
     """Turns nodes into data, writing down lines and problems."""
 
@@ -92,6 +122,7 @@ class _Builder:
         self._nodes = 0
 
     def document(self, node: yaml.Node) -> None:
+        self._tree.lines[()] = node.start_mark.line + 1
         self._tree.data = self._value(node, ())
 
     def _note(self, node: yaml.Node, path: Path, message: str, remedy: str) -> None:
@@ -118,8 +149,9 @@ class _Builder:
 
     def _tag(self, node: yaml.Node, path: Path, known: frozenset[str]) -> None:
         if node.tag not in known:
-            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            self._note(node, path, f"the YAML tag {tag} is not known here", "remove the tag")
+            standard = node.tag.startswith("tag:yaml.org,2002:")
+            tag = f"!!{node.tag.rpartition(':')[2]}" if standard else "beginning with !"
+            self._note(node, path, f"a YAML tag {tag}, which is not known here", "remove it, or quote the text")
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Scalar | None:
         self._tag(node, path, _SCALAR_TAGS)
