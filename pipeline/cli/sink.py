@@ -60,7 +60,9 @@ class _Flags:
     help="The step between samples; a longer one is a gap. [each series' own usual step]",
 )
 @click.option("--sequence-key", default="", metavar="KEY", help="Number in JSON lines: proves that none is missing.")
-@click.option("--journal", "journal_file", type=_FILE, help="Append what is accepted to this file before answering.")
+@click.option(
+    "--journal", "journal_file", type=_FILE, help="Append what is accepted, before answering; continue from it."
+)
 @click.option("--max-series", default=200_000, show_default=True, help="Series and streams to follow one by one.")
 @click.option("--offenders", default=20, show_default=True, help="Bad series and streams that a report lists.")
 @click.option("--fail.status", "fail_status", type=click.IntRange(300, 599), help="Answer this and keep nothing.")
@@ -78,7 +80,7 @@ def command(**given: Any) -> None:
     """
     from pipeline.clock import SystemClock  # noqa: PLC0415 — --help needs none of these
     from pipeline.devsink.behaviour import Behaviour, Mode, duration_s  # noqa: PLC0415
-    from pipeline.devsink.journal import Journal  # noqa: PLC0415
+    from pipeline.devsink.journal import Journal, read  # noqa: PLC0415
     from pipeline.devsink.ledger import Ledger  # noqa: PLC0415
     from pipeline.devsink.series import Rules  # noqa: PLC0415
     from pipeline.devsink.service import SinkOptions, SinkService  # noqa: PLC0415
@@ -99,6 +101,7 @@ def command(**given: Any) -> None:
     behaviour = Behaviour(clock)
     if flags.mode:
         behaviour.set(Mode.parse(flags.mode), for_s=duration_s(flags.fail_for) if flags.fail_for else None)
+    had_journal = flags.journal_file is not None and flags.journal_file.exists()
     ledger = Ledger(
         Rules(options.expect_interval_ms),
         strict=options.strict,
@@ -106,6 +109,8 @@ def command(**given: Any) -> None:
         max_series=options.max_series,
         journal=Journal(flags.journal_file) if flags.journal_file else None,
     )
+    if had_journal and flags.journal_file:
+        ledger.restore(read(flags.journal_file))
     service = SinkService(ledger, behaviour, options=options, telemetry=telemetry, clock=clock)
     leave(
         serve(

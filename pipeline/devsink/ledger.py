@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from xxhash import xxh3_64_intdigest
 
-from pipeline.devsink.journal import LINE, RECORD, SAMPLE
+from pipeline.devsink.journal import LINE, LOG_LABELS, METRIC_LABELS, NUMBER, RECORD, SAMPLE, Entry
 from pipeline.devsink.series import Rules, Series, Stream
 from topics import keys, write_request
 from topics.errors import BadRecord
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from pipeline.devsink.journal import Journal
     from pipeline.devsink.push import PushedStream
+    from topics.labels import LabelPairs
+
+Line = tuple[int, int, int | None, int]
+"""Unix nanoseconds, fingerprint, sequence number, bytes."""
 
 _STALE = struct.pack("<Q", write_request.STALE_NAN_BITS)
 _ONE_SAMPLE_HEAD = b"\x12\x10\x09"
@@ -105,15 +109,19 @@ class Ledger:
         return samples
 
     def _new_series(self, raw_labels: bytes) -> Series | None:
-        pairs = write_request.decode_labels(raw_labels)
-        canonical = keys.canonical(pairs)
-        series = self.series.get(canonical)
-        if series is None and len(self.series) < self._max_series:
-            series = self.series[canonical] = Series(pairs, self._rules)
+        series = self._series(write_request.decode_labels(raw_labels))
         if len(self._by_raw) >= 2 * self._max_series:
             self._by_raw.clear()
         if series is not None:
             self._by_raw[raw_labels] = series
+        return series
+
+    def _series(self, labels: LabelPairs) -> Series | None:
+        """The series of these labels; None beyond `max_series`."""
+        canonical = keys.canonical(labels)
+        series = self.series.get(canonical)
+        if series is None and len(self.series) < self._max_series:
+            series = self.series[canonical] = Series(labels, self._rules)
         return series
 
     def _add(self, series: Series | None, samples: list[tuple[int, bytes]]) -> None:
@@ -131,7 +139,8 @@ class Ledger:
             return
         parts = []
         for series, samples in found:
-            digest = xxh3_64_intdigest(keys.canonical(series.labels)) if series else 0
+            digest, definition = self._journal.series(METRIC_LABELS, series.labels if series else ())
+            parts.append(definition)
             parts += [RECORD.pack(SAMPLE, digest, ts_ms, int.from_bytes(bits, "little")) for ts_ms, bits in samples]
         self._journal.append(b"".join(parts))
 
@@ -139,39 +148,77 @@ class Ledger:
 
     def take_logs(self, pushed: Iterable[PushedStream]) -> int:
         """Take streams as they were pushed; the number of lines in them. Raises JournalFailed."""
-        found = list(pushed)
+        found = [
+            (labels, [(ts_ns, xxh3_64_intdigest(line), self._number(line), len(line)) for ts_ns, line in entries])
+            for labels, entries in pushed
+        ]
         if self._journal is not None:
-            records = [
-                RECORD.pack(LINE, xxh3_64_intdigest(keys.canonical(labels)), ts_ns, xxh3_64_intdigest(line))
-                for labels, entries in found
-                for ts_ns, line in entries
-            ]
-            self._journal.append(b"".join(records))
-        return sum(self._take_stream(stream) for stream in found)
+            self._journal.append(b"".join([self._records(self._journal, *stream) for stream in found]))
+        for labels, lines in found:
+            stream = self._stream(labels)
+            for ts_ns, fingerprint, number, size in lines:
+                self.totals.line_bytes += size
+                self._add_line(stream, ts_ns, fingerprint, number)
+        return sum(len(lines) for _, lines in found)
 
-    def _take_stream(self, pushed: PushedStream) -> int:
-        canonical = keys.canonical(pushed.labels)
+    def _records(self, journal: Journal, labels: LabelPairs, lines: Iterable[Line]) -> bytes:
+        digest, definition = journal.series(LOG_LABELS, labels)
+        parts = [definition]
+        for ts_ns, fingerprint, number, _ in lines:
+            parts.append(RECORD.pack(LINE, digest, ts_ns, fingerprint))
+            if number is not None:
+                parts.append(RECORD.pack(NUMBER, digest, number, 0))
+        return b"".join(parts)
+
+    def _stream(self, labels: LabelPairs) -> Stream | None:
+        """The stream of these labels; None beyond `max_series`."""
+        canonical = keys.canonical(labels)
         stream = self.streams.get(canonical)
         if stream is None and len(self.streams) < self._max_series:
-            stream = self.streams[canonical] = Stream(pushed.labels, self._rules)
-        self.totals.lines += len(pushed.entries)
+            stream = self.streams[canonical] = Stream(labels, self._rules)
+        return stream
+
+    def _add_line(self, stream: Stream | None, ts_ns: int, fingerprint: int, number: int | None) -> None:
+        self.totals.lines += 1
         if stream is None:
-            self.totals.untracked_lines += len(pushed.entries)
-            return len(pushed.entries)
-        for ts_ns, line in pushed.entries:
-            self.totals.line_bytes += len(line)
-            stream.add(ts_ns, xxh3_64_intdigest(line), self._number(line))
-        return len(pushed.entries)
+            self.totals.untracked_lines += 1
+        else:
+            stream.add(ts_ns, fingerprint, number)
 
     def _number(self, line: bytes) -> int | None:
         """The line's sequence number, where it is JSON that has one (as a number or as text)."""
         if not self._sequence_key:
             return None
         try:
-            number = orjson.loads(line)[self._sequence_key]
-            return int(number)
+            number = int(orjson.loads(line)[self._sequence_key])
+            return number if abs(number) < 1 << 63 else None
         except (orjson.JSONDecodeError, TypeError, KeyError, ValueError):
             return None
+
+    # --- a journal of before ---------------------------------------------------------------------------------------
+
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Take what an earlier process of this sink wrote to its journal; writes nothing. Call it first."""
+        series: dict[int, Series | None] = {}
+        streams: dict[int, Stream | None] = {}
+        line: Entry | None = None
+        for entry in entries:
+            if line is not None:
+                numbered = entry.kind == NUMBER
+                self._add_line(streams[line.series], line.ts, line.content, entry.ts if numbered else None)
+                line = None
+                if numbered:
+                    continue
+            if entry.kind == METRIC_LABELS:
+                series[entry.series] = self._series(entry.labels)
+            elif entry.kind == LOG_LABELS:
+                streams[entry.series] = self._stream(entry.labels)
+            elif entry.kind == SAMPLE:
+                self._add(series[entry.series], [(entry.ts, entry.content.to_bytes(8, "little"))])
+            elif entry.kind == LINE:
+                line = entry
+        if line is not None:
+            self._add_line(streams[line.series], line.ts, line.content, None)
 
     # --- the proof -------------------------------------------------------------------------------------------------
 

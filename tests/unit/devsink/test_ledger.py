@@ -149,24 +149,64 @@ def test_json_that_is_no_push_is_refused(body):
         push.from_json(body)
 
 
+def fill(ledger: Ledger) -> None:
+    ledger.take_metrics(fragment("a", (T0, 1.5)) + fragment("b", (T0, 2.0), (T0 + 1, 3.0)))
+    ledger.take_logs(push.from_protobuf(stream('{a="é"}', (7, '{"seq": 3}'), (8, "plain"))))
+    ledger.take_metrics(fragment("a", (T0 + 1000, 1.5), (T0 + 1000, 1.5)))
+    ledger.take_logs(push.from_protobuf(stream('{a="é"}', (9, '{"seq": 5}'))))
+
+
 def test_the_journal_holds_every_sample_and_line_in_order(tmp_path):
     path = tmp_path / "deep" / "journal"
-    ledger = Ledger(Rules(), journal=journal.Journal(path))
-    ledger.take_metrics(fragment("a", (T0, 1.5)) + fragment("b", (T0, 2.0), (T0 + 1, 3.0)))
-    ledger.take_logs(push.from_protobuf(stream('{a="1"}', (7, "line"))))
+    fill(Ledger(Rules(), sequence_key="seq", journal=journal.Journal(path)))
     entries = list(journal.read(path))
-    assert [(entry.kind, entry.ts) for entry in entries] == [(b"m", T0), (b"m", T0), (b"m", T0 + 1), (b"l", 7)]
-    assert entries[0].series == xxh3_64_intdigest(keys.canonical(labels.make({"__name__": "a"})))
-    assert struct.pack("<Q", entries[0].content) == struct.pack("<d", 1.5)
-    assert entries[3].content == xxh3_64_intdigest(b"line")
+    assert [(entry.kind, entry.ts) for entry in entries if entry.kind not in b"dD"] == [
+        (b"m", T0), (b"m", T0), (b"m", T0 + 1), (b"l", 7), (b"q", 3), (b"l", 8), (b"m", T0 + 1000), (b"m", T0 + 1000),
+        (b"l", 9), (b"q", 5),
+    ]  # fmt: skip
+    assert [entry.labels for entry in entries if entry.kind in b"dD"] == [
+        (("__name__", "a"),), (("__name__", "b"),), (("a", "é"),),
+    ]  # fmt: skip
+    assert entries[1].series == xxh3_64_intdigest(keys.canonical(labels.make({"__name__": "a"})))
+    assert struct.pack("<Q", entries[1].content) == struct.pack("<d", 1.5)
+    assert next(entry.content for entry in entries if entry.ts == 8) == xxh3_64_intdigest(b"plain")
 
 
-def test_a_torn_journal_is_read_up_to_the_tear(tmp_path):
+def test_a_sink_goes_on_from_the_journal_of_the_one_before(tmp_path):
     path = tmp_path / "journal"
-    ledger = Ledger(Rules(), journal=journal.Journal(path))
-    ledger.take_metrics(fragment("a", (T0, 1.5), (T0 + 1, 2.5)))
+    first = Ledger(Rules(), sequence_key="seq", journal=journal.Journal(path))
+    fill(first)
+    second = Ledger(Rules(), sequence_key="seq", journal=journal.Journal(path))
+    second.restore(journal.read(path))
+    unsaved = {"line_bytes": 0}
+    assert second.report(9)["totals"] | unsaved == first.report(9)["totals"] | unsaved
+    assert {**second.report(9), "totals": 0} == {**first.report(9), "totals": 0}
+    fill(second)
+    third = Ledger(Rules())
+    third.restore(journal.read(path))
+    assert third.report(0)["metrics"] == second.report(0)["metrics"]
+    assert third.report(0)["metrics"]["samples"] == 10
+
+
+def test_a_torn_journal_is_read_up_to_the_tear_and_continued_there(tmp_path):
+    path = tmp_path / "journal"
+    Ledger(Rules(), journal=journal.Journal(path)).take_metrics(fragment("a", (T0, 1.5), (T0 + 1, 2.5)))
     path.write_bytes(path.read_bytes()[:-3])
-    assert [entry.ts for entry in journal.read(path)] == [T0]
+    assert [entry.ts for entry in journal.read(path)][1:] == [T0]
+    ledger = Ledger(Rules(), journal=journal.Journal(path))
+    ledger.restore(journal.read(path))
+    ledger.take_metrics(fragment("a", (T0 + 2, 1.5)))
+    assert [entry.ts for entry in journal.read(path) if entry.kind == b"m"] == [T0, T0 + 2]
+
+
+@pytest.mark.parametrize("kept", [25, 26, 49])
+def test_a_definition_that_is_torn_is_left_out(tmp_path, kept):
+    path = tmp_path / "journal"
+    Ledger(Rules(), journal=journal.Journal(path)).take_metrics(fragment("a" * 40, (T0, 1.5)))
+    path.write_bytes(path.read_bytes()[:kept])
+    assert list(journal.read(path)) == []
+    Ledger(Rules(), journal=journal.Journal(path)).take_metrics(fragment("b", (T0, 1.5)))
+    assert [entry.kind for entry in journal.read(path)] == [b"d", b"m"]
 
 
 def test_a_journal_that_cannot_be_opened_says_so(tmp_path):
