@@ -115,7 +115,7 @@ def shown(roles: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         "backends": [_backend(member) for member in members if member["role"] == "agent"],
         "targets": next((_targets(member) for member in members if member["role"] == "scraper"), None),
         "files": next((_files(member) for member in members if member["role"] == "tailer"), None),
-        "producers": [_producer(member) for member in members if isinstance(member["status"].get("producer"), dict)],
+        "producers": [_producer(member) for member in members if member["status"].get("producer")],
     }
 
 

@@ -1,0 +1,49 @@
+"""The storage folder belongs to one run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.roles.storage import locked
+from topics.errors import StorageInUse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_folder_is_made_and_given_back(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    for _ in range(2):
+        with locked(folder):
+            assert folder.is_dir()
+
+
+def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        said = f"--storage.path={tmp_path} is in use by another `headrace run` \\(process {os.getpid()}\\)"
+        with pytest.raises(StorageInUse, match=said), locked(tmp_path):
+            pass
+    with locked(tmp_path):
+        pass
+
+
+def test_a_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
+    try:
+        with locked(tmp_path):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageInUse, match="cannot be used: Not a directory"), locked(tmp_path / "file" / "x"):
+        pass
