@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline.tail.positions import PositionStore
 from tests.support.fakes import ListAppender
-from tests.support.tailing import FAST, tailing, target, until
+from tests.support.tailing import FAST, Tail, tailing, target, until
 
 CRI = "2026-11-21T10:00:{:02d}.{}Z {} {} {}\n"
 
@@ -22,6 +23,14 @@ def numbered(start: int, end: int) -> str:
 
 def expected(start: int, end: int) -> list[str]:
     return numbered(start, end).splitlines()
+
+
+def rotated(tail: Tail, times: int) -> bool:
+    return tail.metric("headrace_tail_rotations_total") == times
+
+
+def at_least(tail: Tail, log: Path, lines: int) -> bool:
+    return tail.count(log) >= lines
 
 
 async def test_existing_lines_are_read_from_the_beginning_and_new_ones_as_they_come(tmp_path: Path) -> None:
@@ -103,7 +112,7 @@ async def test_rotations_while_kafka_is_away_lose_nothing_even_if_old_files_are_
         for turn in range(1, 6):
             log.rename(tmp_path / "a.log.1")
             log.write_text(numbered(turn * 10, turn * 10 + 10))
-            await until("the rotation to be seen", lambda n=turn: tail.metric("headrace_tail_rotations_total") == n)
+            await until("the rotation to be seen", functools.partial(rotated, tail, turn))
         (tmp_path / "a.log.1").unlink()
         assert tail.count(log) == 0
         appender.away = False
@@ -138,7 +147,7 @@ async def test_a_rotated_file_that_also_matches_the_glob_is_not_sent_twice(tmp_p
                 (tmp_path / "a.log.1").rename(tmp_path / "a.log.2")
             log.rename(tmp_path / "a.log.1")
             log.write_text(numbered(turn * 10, turn * 10 + 10))
-            await until("the new file", lambda n=turn: tail.count(log) >= 10 + n * 10)
+            await until("the new file", functools.partial(at_least, tail, log, 10 + turn * 10))
         await asyncio.sleep(0.5)  # long enough for a second reading to show
     everything = [line for lines in tail.lines.values() for line in lines]
     assert sorted(everything) == expected(0, 40)
@@ -240,7 +249,7 @@ async def test_a_file_without_permission_is_reported_and_read_when_it_may_be(tmp
     log.write_text("secret\n")
     log.chmod(0)
     async with tailing(tmp_path, target(log)) as tail:
-        await until("the error", lambda: tail.manager.files())
+        await until("the error", tail.manager.files)
         assert tail.manager.files()[0]["last_error"] == "Permission denied"
         assert tail.metric("headrace_tail_file_errors_total", reason="PermissionError") >= 1
         log.chmod(0o600)
@@ -252,7 +261,7 @@ async def test_a_file_that_cannot_be_opened_is_reported_and_read_when_it_can(tmp
     log = tmp_path / "a.log"
     log.symlink_to(log)
     async with tailing(tmp_path, target(tmp_path / "*.log")) as tail:
-        await until("the error", lambda: tail.manager.files())
+        await until("the error", tail.manager.files)
         assert tail.manager.files()[0]["last_error"] == "Too many levels of symbolic links"
         log.unlink()
         log.write_text("readable\n")
@@ -262,7 +271,7 @@ async def test_a_file_that_cannot_be_opened_is_reported_and_read_when_it_can(tmp
 
 async def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     async with tailing(tmp_path, target("/nowhere/at/all/*.log")) as tail:
-        await until("the error", lambda: tail.manager.files())
+        await until("the error", tail.manager.files)
         assert tail.manager.files()[0]["last_error"] == "/nowhere/at/all: No such file or directory"
 
 
