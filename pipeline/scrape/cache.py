@@ -1,8 +1,8 @@
 """What one target's last scrape was, and so what a new one means: samples, staleness markers, counts.
 
 Owns the template, tries it first (`template.py`), falls back to the exact reader (`layout.py`), and keeps each series
-in order: one that is gone since the scrape before gets one staleness marker, and no sample is sent at or before the time
-of the last.
+in order: one that is gone since the scrape before gets one staleness marker, and no sample goes out at or before the
+time of the last.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ with a known head and a plain number costs a look-up, only new series are parsed
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,7 @@ class LayoutReader:
         self._honor_timestamps = honor_timestamps
         self._sheet_before = before.sheet if before else None
         self._knowledge = _knowledge(before)
-        self._lines = body.split(b"\n")
+        self._lines = list(BytesIO(body))
         self._parser = PrometheusParser(body)
         self._heads: list[bytes] = []
         self._has_sample = bytearray()
@@ -79,13 +80,13 @@ class LayoutReader:
             head = line[: line.rfind(b" ") + 1]
             place = self._known.places.get(head)
             if place is not None and self._take_known(head, place, line):
-                parser.position += len(line) + 1
+                parser.position += len(line)
             else:
                 self._take_unknown()
             if len(heads) % _PAUSE_LINES == 0:
                 yield
         template = Template(
-            heads,
+            [*heads, None],
             bytes(self._has_sample),
             np.array(self._places, np.int32),
             self._stamped,
@@ -97,7 +98,7 @@ class LayoutReader:
         return template, Values(np.array(self._values, np.float64), self._stamped_samples)
 
     def _take_known(self, head: bytes, place: int, line: bytes) -> bool:
-        value = parse_value(line[len(head) :])
+        value = parse_value(line[len(head) :].removesuffix(b"\n"))
         if value is None:
             return False
         self._heads.append(head)
@@ -135,9 +136,9 @@ class LayoutReader:
                 raise ParseError(parser.line(start), str(error)) from None
 
     def _silent(self, lines: int) -> None:
-        at = len(self._heads)
-        self._heads += self._lines[at : at + lines]
-        self._has_sample += bytes(lines)
+        found = self._lines[len(self._heads) : len(self._heads) + lines]
+        self._heads += found
+        self._has_sample += bytes(len(found))
 
     def _note_type(self) -> None:
         now = self._parser.metric_type if self._parser.metric_type in _REWRITING else b""
@@ -212,10 +213,11 @@ def _knowledge(before: Template | None) -> dict[bytes, _Known]:
         if not has_sample:
             continue
         index, place = next(places)
-        if line in before.continued:
+        head = before.heads[line]
+        if head is None or line in before.continued:
             continue
         if index in before.stamped:
-            known.stamped.setdefault(before.heads[line], before.stamped[index])
+            known.stamped.setdefault(head, before.stamped[index])
         elif place != REPEATED:
-            known.places.setdefault(before.heads[line], place)
+            known.places.setdefault(head, place)
     return knowledge

@@ -2,8 +2,8 @@
 
 A series in a WriteRequest ends in its sample: ``… 12 10 09 <value: 8 bytes> 10 <timestamp: 6 bytes>``, and the next
 series begins with the tag ``0a``. Value, timestamp and that tag are sixteen bytes that begin at a known offset: one
-vectorised write of sixteen bytes a series brings a whole scrape into the buffer. A timestamp takes six bytes from 1971 to
-2109; smaller ones are padded to six, which protobuf allows.
+vectorised write of sixteen bytes a series brings a whole scrape into the buffer. A timestamp takes six bytes from 1971
+on until 2109; smaller ones are padded to six, which protobuf allows.
 """
 
 from __future__ import annotations

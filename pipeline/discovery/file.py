@@ -1,0 +1,145 @@
+"""Targets in JSON and YAML files, read again when they change.
+
+Changes are seen by looking at each file's identity, size and time once a second: that works on every file system,
+swapped symbolic links (ConfigMap volumes) and network mounts included. A file that cannot be read keeps the targets it
+had, and says so once.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pipeline.config.yaml_tree import read_tree
+from pipeline.discovery.target_group import TargetGroup
+from topics.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Counter
+
+    from pipeline.clock import Clock
+    from pipeline.config.discovery import FileSDConfig
+    from pipeline.discovery.manager import Publish
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+_FILEPATH = "__meta_filepath"
+_Signature = tuple[int, int, int]
+
+
+class BadTargetFile(HeadraceError):
+    """A file that does not hold target groups; the text says where and why."""
+
+
+class FileDiscovery:
+    """One entry of `file_sd_configs`."""
+
+    def __init__(self, config: FileSDConfig, *, clock: Clock, failures: Counter) -> None:
+        self._patterns = tuple(str(name) for name in config.files)
+        self._refresh_s = config.refresh_interval
+        self._clock = clock
+        self._failures = failures
+        self._read: dict[str, _Signature | None] = {}
+        self._sources: dict[str, list[str]] = {}
+        self._complaints: dict[str, str] = {}
+
+    async def run(self, publish: Publish) -> None:
+        """Publish what the files hold now, then every change, until cancelled. Everything is read again at each
+        `refresh_interval`, changed or not.
+        """
+        refresh_at = self._clock.monotonic() + self._refresh_s
+        publish(list(self.look()))
+        while True:
+            await self._clock.sleep(min(LOOK_S, self._refresh_s))
+            if self._clock.monotonic() >= refresh_at:
+                refresh_at = self._clock.monotonic() + self._refresh_s
+                self._read.clear()
+            changed = list(self.look())
+            if changed:
+                publish(changed)
+
+    def look(self) -> Iterator[TargetGroup]:
+        """The groups of files that are new or changed, and empty ones for what is gone."""
+        present = {path: _signature(path) for pattern in self._patterns for path in sorted(glob.glob(pattern))}
+        for path, signature in present.items():
+            if signature is not None and self._read.get(path) == signature:
+                continue
+            try:
+                groups = list(read_groups(path))
+            except BadTargetFile as error:
+                self._complain(path, str(error))
+            else:
+                self._complaints.pop(path, None)
+                yield from self._replace(path, groups)
+            self._read[path] = signature
+        for path in [path for path in self._sources if path not in present]:
+            self._read.pop(path, None)
+            yield from self._replace(path, [])
+            del self._sources[path]
+
+    def _replace(self, path: str, groups: list[TargetGroup]) -> Iterator[TargetGroup]:
+        sources = [group.source for group in groups]
+        for gone in self._sources.get(path, ()):
+            if gone not in sources:
+                yield TargetGroup(gone, (), {})
+        self._sources[path] = sources
+        yield from groups
+
+    def _complain(self, path: str, message: str) -> None:
+        self._failures.labels("file").inc()
+        if self._complaints.get(path) != message:
+            self._complaints[path] = message
+            log.error("%s; the targets it had stay", message)
+
+
+def read_groups(path: str) -> Iterator[TargetGroup]:
+    """The groups of one file. Raises BadTargetFile."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadTargetFile(f"{path} cannot be read: {error}") from None
+    data = _parse(path, text)
+    if not isinstance(data, list):
+        raise BadTargetFile(f"{path}: expected a list of target groups")
+    for index, group in enumerate(data):
+        where = f"{path}: group {index}"
+        if not isinstance(group, dict) or set(group) - {"targets", "labels"}:
+            raise BadTargetFile(f"{where}: expected a mapping with targets and labels, and nothing else")
+        targets, labels = group.get("targets") or [], group.get("labels") or {}
+        if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
+            raise BadTargetFile(f"{where}: targets must be a list of texts")
+        if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+            raise BadTargetFile(f"{where}: labels must map names to texts")
+        yield TargetGroup(
+            source=f"{path}:{index}",
+            targets=tuple({"__address__": str(target)} for target in targets),
+            labels={**{str(name): str(value) for name, value in labels.items()}, _FILEPATH: path},
+        )
+
+
+def _parse(path: str, text: str) -> Any:
+    if path.lower().endswith(".json"):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise BadTargetFile(f"{path}: not JSON: {error}") from None
+    tree = read_tree(text, path)
+    if tree.problems:
+        raise BadTargetFile(str(tree.problems[0]))
+    return tree.data
+
+
+def _signature(path: str) -> _Signature | None:
+    """What changes when a file is replaced or rewritten; None when it cannot be told."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,89 @@
+"""Every job's pool: applied from the configuration, fed by discovery."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from pipeline.http_client import HttpClient
+from pipeline.scrape.instruments import Instruments
+from pipeline.scrape.pool import ScrapePool, Surroundings
+from pipeline.scrape.target import offset_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.clock import Clock
+    from pipeline.config.scrape import ScrapeConfig
+    from pipeline.discovery.target_group import TargetGroup
+    from pipeline.producer.appender import Appender
+    from pipeline.telemetry.metrics import Telemetry
+
+
+class ScrapeManager:
+    """Use as ``async with``: inside, the jobs applied are scraped; leaving stops them without staleness markers."""
+
+    def __init__(self, appender: Appender, *, telemetry: Telemetry, clock: Clock) -> None:
+        self._appender = appender
+        self._clock = clock
+        self._instruments = Instruments(telemetry)
+        self._tasks = asyncio.TaskGroup()
+        self._pools: dict[str, ScrapePool] = {}
+        self._ended: list[ScrapePool] = []
+        self._clients: list[HttpClient] = []
+        self._external_labels: Mapping[str, str] = {}
+
+    async def __aenter__(self) -> ScrapeManager:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for pool in [*self._pools.values(), *self._ended]:
+            pool.stop()
+        try:
+            await self._tasks.__aexit__(*error)  # type: ignore[arg-type]
+        finally:
+            for client in self._clients:
+                await client.close()
+
+    @property
+    def pools(self) -> Mapping[str, ScrapePool]:
+        """By job."""
+        return self._pools
+
+    async def apply(self, configs: Sequence[ScrapeConfig], external_labels: Mapping[str, str]) -> None:
+        """Scrape these jobs. Those unchanged are not disturbed; in those that changed, targets keep their state."""
+        around = Surroundings(
+            self._appender,
+            self._clock,
+            self._instruments,
+            self._tasks,
+            external_labels,
+            offset_seed(socket.gethostname(), external_labels),
+        )
+        wanted = {config.job_name: config for config in configs}
+        for job in [job for job in self._pools if job not in wanted]:
+            pool = self._pools.pop(job)
+            pool.close()
+            self._ended = [ended for ended in [*self._ended, pool] if not ended.is_idle]
+        relabelled = external_labels != self._external_labels
+        self._external_labels = external_labels
+        for job, config in wanted.items():
+            before = self._pools.get(job)
+            if before is None:
+                self._pools[job] = ScrapePool(config, around, await self._client(config))
+            elif before.config != config or relabelled:
+                before.reconfigure(config, around, await self._client(config))
+
+    def sync(self, job: str, groups: Sequence[TargetGroup]) -> None:
+        """The targets that discovery has for a job now."""
+        if job in self._pools:
+            self._pools[job].sync(groups)
+
+    async def _client(self, config: ScrapeConfig) -> HttpClient:
+        """A client for a job. Those of configurations before close at the end: a scrape may still be using one."""
+        client = HttpClient(config)
+        await client.__aenter__()
+        self._clients.append(client)
+        return client
