@@ -10,7 +10,7 @@ from pipeline.roles.kafka_keeper import Broker, KafkaKeeper
 from pipeline.roles.supervisor import DEADLINE_S, Supervisor
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.web.peek import Peek
-from topics import admin
+from topics.admin import ensure
 from topics.definitions import TopicNames, specs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def start(config: Config, options: RoleOptions, make_broker: Callable[[int], Bro
 async def ensure_topics(config: Config, prefix: str, brokers: tuple[str, ...]) -> None:
     """Make or verify the topics of this configuration. Raises TopicMismatch, KafkaUnavailable."""
     topics = config.topics
-    await admin.ensure(
+    await ensure(
         ",".join(brokers),
         specs(
             TopicNames(prefix),
