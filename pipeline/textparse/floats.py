@@ -18,6 +18,10 @@ _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INFINITY = re.compile(rb"([+-]?)inf(?:inity)?", re.IGNORECASE)
 _HEXADECIMAL = re.compile(rb"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+")
 
+# Go lets one underscore stand between two digits, and after the prefix of a hexadecimal number.
+_GROUPED = re.compile(rb"(?<=[0-9])_(?=[0-9])")
+_GROUPED_HEXADECIMAL = re.compile(rb"(?<=[0-9a-fA-FxX])_(?=[0-9a-fA-F])")
+
 
 def parse_value(token: bytes) -> float | None:
     """The value of a sample as Prometheus's `parseFloat` reads it: no hexadecimal, no underscores. None: no number."""
@@ -33,7 +37,10 @@ def parse_value(token: bytes) -> float | None:
 
 
 def parse_go(text: bytes) -> float | None:
-    """As `strconv.ParseFloat`, hexadecimal included; used for the values of `le` and `quantile`."""
+    """As `strconv.ParseFloat`, hexadecimal and underscores included; used for the values of `le` and `quantile`."""
+    if b"_" in text:
+        digits = _GROUPED_HEXADECIMAL if b"x" in text.lower() else _GROUPED
+        text = digits.sub(b"", text)
     if _HEXADECIMAL.fullmatch(text):
         try:
             return float.fromhex(text.decode("ascii"))
