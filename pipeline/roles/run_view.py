@@ -69,6 +69,7 @@ class RunView:
         return [
             web.get("/", index),
             web.get("/targets", self._targets),
+            web.get("/api/v1/targets", self._targets),
             web.get("/roles/{name}{path:/.*}", self._page_of_child),
         ]
 

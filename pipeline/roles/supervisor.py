@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.load import load
@@ -41,6 +42,7 @@ KAFKA_STOP_S = 3.0
 DEADLINE_S = 13.0
 _MARGIN_S = 0.75
 _TOPICS_PAUSE_S = 1.0
+_FIXED = ("kafka", "topics", "producer", "logs.positions.filename")  # what a role is started with, for its life
 _TOPICS_SAY_EVERY_S = 30.0
 
 
@@ -204,8 +206,8 @@ class Supervisor:
         file, remedy = str(self._options.config_file), "restart `headrace run` to apply it"
         problems = [
             Problem(file, 0, section, "cannot change while running", remedy)
-            for section in ("kafka", "topics")
-            if getattr(config, section) != getattr(self._config, section)
+            for section in _FIXED
+            if attrgetter(section)(config) != attrgetter(section)(self._config)
         ]
         if problems:
             raise ConfigError(problems)
