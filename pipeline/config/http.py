@@ -171,6 +171,11 @@ class HttpClientConfig(Section):
         "proxy_connect_header": NotYet(),
     }
 
+    def warnings(self) -> Iterator[Fault]:
+        """HTTP/2 is never spoken; where Prometheus would by default, nobody asked for it."""
+        if self.enable_http2 and not type(self).model_fields["enable_http2"].default:
+            yield Fault("headrace speaks HTTP/1.1 with backends", "remove the key", ("enable_http2",))
+
     def faults(self) -> Iterator[Fault]:
         """One way to authenticate."""
         bearer = bool(self.bearer_token), bool(self.bearer_token_file)

@@ -68,6 +68,13 @@ class LokiClientConfig(HttpClientConfig):
         "stream_lag_labels": Elsewhere("headrace has metrics of lag of its own"),
     }
 
+    def warnings(self) -> Iterator[Fault]:
+        """Nothing waits for a full batch."""
+        yield from super().warnings()
+        if "batchwait" in self.model_fields_set:
+            message = "headrace does not wait for a batch to fill: it sends at once when the line is free"
+            yield Fault(message, "remove the key", ("batchwait",))
+
     @property
     def redacted_url(self) -> str:
         """The url for people: without credentials."""
@@ -147,6 +154,12 @@ class FileWatchConfig(Section):
 
     min_poll_frequency: GoDuration = 0.25
     max_poll_frequency: GoDuration = 0.25
+
+    def warnings(self) -> Iterator[Fault]:
+        """Files at rest cost so little that they are looked at as often as the others."""
+        if self.max_poll_frequency > self.min_poll_frequency:
+            message = "headrace looks at every file each min_poll_frequency"
+            yield Fault(message, "remove the key", ("max_poll_frequency",))
 
 
 class LogsConfig(Section):

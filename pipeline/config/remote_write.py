@@ -39,10 +39,13 @@ class QueueConfig(Section):
             yield Fault("min_backoff is greater than max_backoff", "swap them", ("min_backoff",))
 
     def warnings(self) -> Iterator[Fault]:
-        """429 is always repeated."""
+        """429 is always repeated, and nothing waits for a full batch."""
         if not self.retry_on_http_429:
             message = "headrace always repeats a request answered 429: nothing is dropped because a backend is busy"
             yield Fault(message, "remove the key", ("retry_on_http_429",))
+        if self.batch_send_deadline is not None:
+            message = "headrace does not wait for a batch to fill: it sends at once when the line is free"
+            yield Fault(message, "remove the key", ("batch_send_deadline",))
 
 
 class MetadataConfig(Section):
@@ -54,6 +57,11 @@ class MetadataConfig(Section):
         "send_interval": NotYet(("1m", "60s")),
         "max_samples_per_send": NotYet(("2000", "500")),
     }
+
+    def warnings(self) -> Iterator[Fault]:
+        """What was asked for in so many words is not done in silence."""
+        if self.send and "send" in self.model_fields_set:
+            yield Fault("headrace sends no metadata of metrics yet", "remove the key", ("send",))
 
 
 def short_hash(text: str) -> str:

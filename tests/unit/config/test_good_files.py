@@ -132,6 +132,7 @@ def test_a_servers_own_sections_are_warned_of(prometheus):
         (25, "alerting"),
         (99, "remote_write[0].queue_config.capacity"),
         (100, "remote_write[0].queue_config.max_shards"),
+        (102, "remote_write[0].queue_config.batch_send_deadline"),
         (105, "remote_write[0].queue_config.retry_on_http_429"),
         (113, "remote_read"),
         (116, "storage"),
@@ -236,6 +237,7 @@ def test_a_promtail_file_works_unchanged(monkeypatch, tmp_path):
         "server",
         "clients[0].backoff_config.max_retries",
         "limits_config.readline_rate",
+        "global.file_watch_config.max_poll_frequency",
     ]
 
 

@@ -18,8 +18,8 @@ GOOD = ["prometheus", "headrace", "anchors", "getting_started"]
 ENVIRON = {"REPLICA": "r", "TENANT": "t", "TOKEN": "hunter2", "KAFKA_PASSWORD": "hunter2"}
 ROUNDS = 40
 STRANGE = [
-    None, True, 0, -1, 2**70, 1.5, float("inf"), "", " ", "0", "1s", "\u2028", "é" * 300, "${", "${X}", "$1", "(", "*", [],
-    [None], [[]], {}, {"": ""}, {"a": {"a": None}}, [{"a": 1}], "a" * 70_000, "-", "!x", "&a", "*a",
+    None, True, 0, -1, 2**70, 1.5, float("inf"), "", " ", "0", "1s", "\u2028", "é" * 300, "${", "${X}", "$1", "(", "*",
+    [], [None], [[]], {}, {"": ""}, {"a": {"a": None}}, [{"a": 1}], "a" * 70_000, "-", "!x", "&a", "*a",
 ]  # fmt: skip
 
 
