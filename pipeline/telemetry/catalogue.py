@@ -15,6 +15,23 @@ CONFIG_LOADED = Metric("headrace_config_last_reload_successful", "gauge", "1 if 
 
 # --- producer ----------------------------------------------------------------------------------------------------
 
+PRODUCER_RECORDS = Metric("headrace_producer_records_total", "counter", "Records that Kafka acknowledged.", ("topic",))
+PRODUCER_SAMPLES = Metric(
+    "headrace_producer_samples_total", "counter", "Samples or lines in records that Kafka acknowledged.", ("topic",)
+)
+PRODUCER_BYTES = Metric(
+    "headrace_producer_bytes_total", "counter", "Bytes of values that Kafka acknowledged.", ("topic",)
+)
+PRODUCER_DROPPED = Metric(
+    "headrace_producer_dropped_samples_total",
+    "counter",
+    "Samples lost before Kafka: spool_full (oldest first), shutdown (Kafka was away until the end), refused_by_kafka.",
+    ("topic", "reason"),
+)
+PRODUCER_SPOOL_BYTES = Metric("headrace_producer_spool_bytes", "gauge", "Bytes held that Kafka has not acknowledged.")
+PRODUCER_SPOOL_LIMIT = Metric("headrace_producer_spool_limit_bytes", "gauge", "The bound of what is held.")
+PRODUCER_CONNECTED = Metric("headrace_producer_connected", "gauge", "1 while Kafka acknowledges, or nothing waits.")
+
 # --- scrape ------------------------------------------------------------------------------------------------------
 
 SCRAPES = Metric("headrace_scrape_scrapes_total", "counter", "Scrapes done.", ("result",))
@@ -61,10 +78,14 @@ TAIL_LOST_BYTES = Metric(
     "Bytes known to have been in a file and gone before they were read: truncated, or vanished while nobody looked.",
     ("reason",),
 )
-TAIL_FILE_ERRORS = Metric("headrace_tail_file_errors_total", "counter", "Attempts to read a file that failed.", ("reason",))
+TAIL_FILE_ERRORS = Metric(
+    "headrace_tail_file_errors_total", "counter", "Attempts to read a file that failed.", ("reason",)
+)
 TAIL_FILES = Metric("headrace_tail_files", "gauge", "Files held open.")
 TAIL_LAG_BYTES = Metric("headrace_tail_lag_bytes", "gauge", "Bytes in the files that were not read yet.")
-TAIL_IN_FLIGHT_BYTES = Metric("headrace_tail_in_flight_bytes", "gauge", "Bytes handed to Kafka and not acknowledged yet.")
+TAIL_IN_FLIGHT_BYTES = Metric(
+    "headrace_tail_in_flight_bytes", "gauge", "Bytes handed to Kafka and not acknowledged yet."
+)
 
 # --- agent -------------------------------------------------------------------------------------------------------
 # Items are samples (native histograms included) for metrics, lines for logs.
@@ -72,7 +93,7 @@ TAIL_IN_FLIGHT_BYTES = Metric("headrace_tail_in_flight_bytes", "gauge", "Bytes h
 AGENT_IN = Metric(
     "headrace_agent_items_in_total",
     "counter",
-    "Items of the records taken from the topic. in = delivered + ruled_out + rejected + dead_lettered + returned + pending.",
+    "Items of the records taken from the topic; each has an outcome, was returned, or is pending.",
     ("backend", "partition"),
 )
 AGENT_DELIVERED = Metric(
@@ -125,7 +146,10 @@ AGENT_REQUEST_SECONDS = Metric(
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 AGENT_REQUEST_BYTES = Metric(
-    "headrace_agent_request_bytes_total", "counter", "Bytes of request bodies sent, every attempt counted.", ("backend",)
+    "headrace_agent_request_bytes_total",
+    "counter",
+    "Bytes of request bodies sent, every attempt counted.",
+    ("backend",),
 )
 AGENT_LAG = Metric(
     "headrace_agent_lag_records",

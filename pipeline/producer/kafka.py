@@ -1,0 +1,273 @@
+"""The producer of one process: appenders in front, packer and spool in the middle, the sender behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from pipeline.producer.packer import Packed, Packer
+from pipeline.producer.sender import Sender
+from pipeline.producer.spool import Lane, Parcel, Spool
+from pipeline.telemetry import catalogue
+from topics.record import Kind, RecordHeaders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.clock import Clock
+    from pipeline.config.kafka import ProducerConfig
+    from pipeline.producer.appender import Fragment
+    from pipeline.telemetry.metrics import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+class KafkaProducer:
+    """One per process; an async context manager. Leaving it flushes, for at most `flush_s`, and counts what is left.
+
+    `producer_id` names the process in the headers of its records; a random part makes it new at each start.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        config: ProducerConfig,
+        telemetry: Telemetry,
+        clock: Clock,
+        *,
+        producer_id: str,
+        max_message_bytes: int = 4 * 1024 * 1024,
+        security: Mapping[str, Any] | None = None,
+        flush_s: float = 8.0,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._flush_s = flush_s
+        self._id = f"{producer_id}-{secrets.token_hex(4)}"
+        self._spool = Spool(config.spool_bytes, self._on_drop)
+        self._sender = Sender(
+            brokers,
+            self._spool,
+            clock,
+            headers=self._headers,
+            on_ack=self._on_ack,
+            max_message_bytes=max_message_bytes,
+            security=security,
+        )
+        self._appenders: dict[str, KafkaAppender] = {}
+        self._gathering = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._owned: list[asyncio.Task[None]] = []
+        self._acked_records = 0
+        self._acked_samples = 0
+        self._dropped: dict[str, int] = {}
+        self._acked_records_total = telemetry.counter(catalogue.PRODUCER_RECORDS)
+        self._acked_samples_total = telemetry.counter(catalogue.PRODUCER_SAMPLES)
+        self._acked_bytes_total = telemetry.counter(catalogue.PRODUCER_BYTES)
+        self._dropped_total = telemetry.counter(catalogue.PRODUCER_DROPPED)
+        telemetry.gauge(catalogue.PRODUCER_SPOOL_BYTES).set_function(self._held_bytes)
+        telemetry.gauge(catalogue.PRODUCER_SPOOL_LIMIT).set(config.spool_bytes)
+        telemetry.gauge(catalogue.PRODUCER_CONNECTED).set_function(lambda: float(self._sender.state() == "connected"))
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+        self._owned = [
+            self._tasks.create_task(self._sender.run(), name="producer sender"),
+            self._tasks.create_task(self._linger(), name="producer linger"),
+        ]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._tasks is not None
+        try:
+            await self.flush(self._flush_s)
+        finally:
+            for task in self._owned:
+                task.cancel()
+            await self._tasks.__aexit__(None, None, None)
+
+    async def open(self, topic: str, kind: Kind) -> KafkaAppender:
+        """The topic's appender, the same at every call. Raises KafkaUnavailable while its partitions are unknown."""
+        appender = self._appenders.get(topic)
+        if appender is None:
+            partitions = await self._sender.partitions(topic)
+            packer = Packer(kind, self._config.record_bytes, self._config.linger)
+            appender = KafkaAppender(
+                self, topic, kind=kind, partitions=partitions, packer=packer, spool=self._spool, clock=self._clock
+            )
+            self._appenders[topic] = appender
+        return appender
+
+    def status(self) -> dict[str, Any]:
+        """What the status page shows. `topic` names all that were opened."""
+        return {
+            "topic": ", ".join(sorted(self._appenders)),
+            "acked_records": self._acked_records,
+            "acked_samples": self._acked_samples,
+            "dropped_samples": dict(self._dropped),
+            "pending_samples": self._spool.samples + sum(a.gathered_samples for a in self._appenders.values()),
+            "spool_bytes": int(self._held_bytes()),
+            "spool_limit_bytes": self._config.spool_bytes,
+            "kafka": self._sender.state(),
+        }
+
+    async def flush(self, deadline_s: float) -> int:
+        """Send everything, for at most `deadline_s`; what is left then is dropped and counted. Returns its samples."""
+        for appender in self._appenders.values():
+            appender.close_all()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self._spool.wait_until_empty()
+        left = self._spool.abandon("shutdown")
+        if left:
+            log.error(
+                "%d samples were not acknowledged by Kafka within %g s: %s", left, deadline_s, self._sender.state()
+            )
+        return left
+
+    # What the appenders need.
+
+    def gathered(self) -> None:
+        """Something is in a packer that must not stay there for ever."""
+        self._gathering.set()
+
+    def put(self, topic: str, packed: Packed, receipt: asyncio.Future[None] | None) -> None:
+        """Queue one record."""
+        lane = self._spool.lane(topic, packed.partition)
+        new = not lane.next_sequence
+        parcel = Parcel(packed, lane.next_sequence, self._clock.monotonic(), receipt)
+        lane.next_sequence += 1
+        self._spool.put(lane, parcel)
+        if new:
+            self._sender.opened()
+
+    async def _linger(self) -> None:
+        """Close records whose time has come."""
+        while True:
+            await self._gathering.wait()
+            self._gathering.clear()
+            while (due_s := self._next_due_s()) is not None:
+                await self._clock.sleep(max(0.0, due_s - self._clock.monotonic()))
+                for appender in self._appenders.values():
+                    appender.close_due()
+
+    def _next_due_s(self) -> float | None:
+        times = (appender.next_due_s() for appender in self._appenders.values())
+        return min((due for due in times if due is not None), default=None)
+
+    def _held_bytes(self) -> float:
+        return self._spool.size_bytes + sum(appender.gathered_bytes for appender in self._appenders.values())
+
+    def _headers(self, lane: Lane, parcel: Parcel) -> RecordHeaders:
+        packed = parcel.packed
+        return RecordHeaders(
+            kind=self._appenders[lane.topic].kind,
+            series=packed.series,
+            samples=packed.samples,
+            min_ts_ms=packed.min_ts_ms,
+            max_ts_ms=packed.max_ts_ms,
+            producer=self._id,
+            sequence=parcel.sequence,
+        )
+
+    def _on_ack(self, lane: Lane, parcel: Parcel) -> None:
+        self._acked_records += 1
+        self._acked_samples += parcel.packed.samples
+        self._acked_records_total.labels(lane.topic).inc()
+        self._acked_samples_total.labels(lane.topic).inc(parcel.packed.samples)
+        self._acked_bytes_total.labels(lane.topic).inc(parcel.size_bytes)
+
+    def _on_drop(self, lane: Lane, parcel: Parcel, reason: str) -> None:
+        samples = parcel.packed.samples
+        if reason not in self._dropped:
+            log.error("%s: samples are lost, reason %s (counted in the metrics)", lane.topic, reason)
+        self._dropped[reason] = self._dropped.get(reason, 0) + samples
+        self._dropped_total.labels(lane.topic, reason).inc(samples)
+
+
+class KafkaAppender:
+    """The door to one topic: see `appender.Appender` for the promise."""
+
+    def __init__(
+        self,
+        producer: KafkaProducer,
+        topic: str,
+        *,
+        kind: Kind,
+        partitions: int,
+        packer: Packer,
+        spool: Spool,
+        clock: Clock,
+    ) -> None:
+        self._producer = producer
+        self._topic = topic
+        self.kind = kind
+        self._partitions = partitions
+        self._packer = packer
+        self._spool = spool
+        self._clock = clock
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic had when it was opened."""
+        return self._partitions
+
+    @property
+    def gathered_bytes(self) -> int:
+        """What is in the packer."""
+        return self._packer.size_bytes
+
+    @property
+    def gathered_samples(self) -> int:
+        """What is in the packer."""
+        return self._packer.samples
+
+    def append(self, fragments: Sequence[Fragment]) -> None:
+        """Take them at once; see `Appender.append`."""
+        now_s = self._clock.monotonic()
+        for fragment in fragments:
+            for part in self._packer.parts(fragment):
+                packed = self._packer.add(part, now_s)
+                if packed is not None:
+                    self._producer.put(self._topic, packed, None)
+        self._producer.gathered()
+
+    async def deliver(self, fragments: Sequence[Fragment]) -> None:
+        """Return when Kafka has them; see `Appender.deliver`. Raises HeadraceError for what Kafka never takes."""
+        loop = asyncio.get_running_loop()
+        await self._spool.wait_for_room(sum(len(fragment.payload) for fragment in fragments))
+        receipts: list[asyncio.Future[None]] = []
+        for partition in dict.fromkeys(fragment.partition for fragment in fragments):
+            self._close(partition)  # what `append` gathered goes first, and may be dropped; this may not
+            for packed in self._pack([f for f in fragments if f.partition == partition], partition):
+                receipts.append(loop.create_future())
+                self._producer.put(self._topic, packed, receipts[-1])
+        await asyncio.gather(*receipts)
+
+    def close_due(self) -> None:
+        """Queue the records whose linger is over."""
+        for packed in self._packer.due(self._clock.monotonic()):
+            self._producer.put(self._topic, packed, None)
+
+    def close_all(self) -> None:
+        """Queue whatever is gathered."""
+        for packed in self._packer.due(float("inf")):
+            self._producer.put(self._topic, packed, None)
+
+    def next_due_s(self) -> float | None:
+        """When something gathered becomes due (monotonic seconds)."""
+        return self._packer.next_due_s()
+
+    def _pack(self, fragments: Sequence[Fragment], partition: int) -> list[Packed]:
+        """Fragments of one partition as records, none left behind in the packer."""
+        parts = (part for fragment in fragments for part in self._packer.parts(fragment))
+        records = [*(self._packer.add(part, 0.0) for part in parts), self._packer.close(partition)]
+        return [packed for packed in records if packed is not None]
+
+    def _close(self, partition: int) -> None:
+        packed = self._packer.close(partition)
+        if packed is not None:
+            self._producer.put(self._topic, packed, None)

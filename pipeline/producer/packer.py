@@ -1,0 +1,159 @@
+"""Fragments gathered into records: per partition, until the record is large or old enough. Knows nothing of Kafka.
+
+What is gathered is held compressed. Snappy works in windows of 64 KiB, so compressing pieces of that size and joining
+the blocks costs nothing in size, and a fragment's memory is the caller's again as soon as `add` returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pipeline.producer.appender import Fragment
+from topics import push_request, write_request
+from topics.compression import compress, join_blocks
+from topics.record import Kind
+from topics.wire import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PIECE_BYTES: Final = 64 * 1024
+_SPLIT_BYTES: Final = 2 * 1024 * 1024  # decoded; a larger fragment is cut between series: agents decode whole records
+_COUNTERS: Final[dict[Kind, Callable[[bytes], int]]] = {
+    Kind.METRICS: write_request.count_samples,
+    Kind.LOGS: push_request.count_entries,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One record's content: a snappy block, and what its headers will say of it."""
+
+    partition: int
+    value: bytes
+    series: int
+    samples: int
+    min_ts_ms: int
+    max_ts_ms: int
+
+
+class Pile:
+    """What is gathered for one partition. `size_bytes`: what it holds in memory, compressed and not yet."""
+
+    __slots__ = ("_blocks", "_raw", "born_s", "max_ts_ms", "min_ts_ms", "partition", "samples", "series", "size_bytes")
+
+    def __init__(self, partition: int, born_s: float) -> None:
+        self.partition = partition
+        self.born_s = born_s
+        self.size_bytes = 0
+        self.series = 0
+        self.samples = 0
+        self.min_ts_ms = 0
+        self.max_ts_ms = 0
+        self._blocks: list[bytes] = []
+        self._raw = bytearray()
+
+    def add(self, fragment: Fragment) -> None:
+        """Take the fragment; its payload's memory may be used again afterwards."""
+        payload = fragment.payload
+        if len(payload) >= _PIECE_BYTES // 2:
+            self._squeeze()
+            self._keep(compress(payload))
+        else:
+            self._raw += payload
+            self.size_bytes += len(payload)
+            if len(self._raw) >= _PIECE_BYTES:
+                self._squeeze()
+        if self.samples:
+            self.min_ts_ms = min(self.min_ts_ms, fragment.min_ts_ms)
+            self.max_ts_ms = max(self.max_ts_ms, fragment.max_ts_ms)
+        else:
+            self.min_ts_ms, self.max_ts_ms = fragment.min_ts_ms, fragment.max_ts_ms
+        self.series += fragment.series
+        self.samples += fragment.samples
+
+    def close(self) -> Packed:
+        """All of it as one record. The pile is empty afterwards and of no more use."""
+        self._squeeze()
+        value = join_blocks(self._blocks)
+        return Packed(self.partition, value, self.series, self.samples, self.min_ts_ms, self.max_ts_ms)
+
+    def _squeeze(self) -> None:
+        if self._raw:
+            self.size_bytes -= len(self._raw)
+            self._keep(compress(bytes(self._raw)))
+            self._raw.clear()
+
+    def _keep(self, block: bytes) -> None:
+        self._blocks.append(block)
+        self.size_bytes += len(block)
+
+
+class Packer:
+    """The piles of one topic. Not safe for threads; never waits."""
+
+    def __init__(self, kind: Kind, record_bytes: int, linger_s: float) -> None:
+        """`record_bytes`: a record is closed when it has grown this large, compressed; `linger_s`: or this old."""
+        self._count = _COUNTERS[kind]
+        self._record_bytes = record_bytes
+        self._linger_s = linger_s
+        self._piles: dict[int, Pile] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        """What all piles hold."""
+        return sum(pile.size_bytes for pile in self._piles.values())
+
+    @property
+    def samples(self) -> int:
+        """Samples (or lines) gathered and not in a record yet."""
+        return sum(pile.samples for pile in self._piles.values())
+
+    def add(self, fragment: Fragment, now_s: float) -> Packed | None:
+        """Gather; returns a record when this fragment has filled one. `now_s`: monotonic seconds."""
+        pile = self._piles.get(fragment.partition)
+        if pile is None:
+            pile = self._piles[fragment.partition] = Pile(fragment.partition, now_s)
+        pile.add(fragment)
+        return self._close(pile) if pile.size_bytes >= self._record_bytes else None
+
+    def parts(self, fragment: Fragment) -> Iterator[Fragment]:
+        """The fragment itself, or several when it is too large for one record to be handled in bounded memory."""
+        if len(fragment.payload) <= _SPLIT_BYTES:
+            yield fragment
+            return
+        yield from _split(fragment, self._count)
+
+    def close(self, partition: int) -> Packed | None:
+        """What is gathered for this partition, at once."""
+        pile = self._piles.get(partition)
+        return self._close(pile) if pile is not None else None
+
+    def due(self, now_s: float) -> list[Packed]:
+        """The records whose linger is over."""
+        old = [pile for pile in self._piles.values() if now_s - pile.born_s >= self._linger_s]
+        return [self._close(pile) for pile in old]
+
+    def next_due_s(self) -> float | None:
+        """When the oldest pile becomes due (monotonic seconds); None when nothing is gathered."""
+        return min((pile.born_s + self._linger_s for pile in self._piles.values()), default=None)
+
+    def _close(self, pile: Pile) -> Packed:
+        del self._piles[pile.partition]
+        return pile.close()
+
+
+def _split(fragment: Fragment, count: Callable[[bytes], int]) -> Iterator[Fragment]:
+    """Cut between top-level fields. Each part keeps the whole's time range: wider than true, never narrower."""
+    body = bytes(fragment.payload)
+    begin = pos = series = samples = 0
+    for _, _, start, end in walk(body):
+        series += 1
+        samples += count(body[start:end])
+        pos = end
+        if pos - begin >= _SPLIT_BYTES:
+            yield Fragment(fragment.partition, body[begin:pos], series, samples, fragment.min_ts_ms, fragment.max_ts_ms)
+            begin, series, samples = pos, 0, 0
+    if pos > begin:
+        yield Fragment(fragment.partition, body[begin:pos], series, samples, fragment.min_ts_ms, fragment.max_ts_ms)

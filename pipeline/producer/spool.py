@@ -1,0 +1,176 @@
+"""Records on their way to Kafka: in order per partition, bounded in bytes, oldest first out. Knows nothing of aiokafka.
+
+A parcel is *waiting* until the sender hands it to the Kafka client, then *handed* until Kafka acknowledges it. Only
+waiting parcels can be dropped: of a handed one nobody knows whether the broker has it already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pipeline.producer.packer import Packed
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """One record with its place in its lane. `receipt` is set for sources that wait for the acknowledgement."""
+
+    packed: Packed
+    sequence: int
+    born_s: float
+    receipt: asyncio.Future[None] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory and on the way."""
+        return len(self.packed.value)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The parcels of one partition of one topic, in the order in which they must arrive."""
+
+    topic: str
+    partition: int
+    waiting: deque[Parcel] = field(default_factory=deque)
+    handed: deque[Parcel] = field(default_factory=deque)
+    next_sequence: int = 0
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def recall(self) -> None:
+        """The Kafka client is gone: what it had and did not acknowledge goes to the head of the line again."""
+        self.waiting.extendleft(reversed(self.handed))
+        self.handed.clear()
+        if self.waiting:
+            self.ready.set()
+
+
+class Spool:
+    """All lanes of one process, and their common bound."""
+
+    def __init__(self, limit_bytes: int, on_drop: Callable[[Lane, Parcel, str], None]) -> None:
+        """`on_drop(lane, parcel, reason)` is told of each parcel that will never be sent."""
+        self._limit_bytes = limit_bytes
+        self._on_drop = on_drop
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._room = asyncio.Event()
+        self._room.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.size_bytes = 0
+        self.samples = 0
+
+    @property
+    def lanes(self) -> Iterable[Lane]:
+        """Every lane that was ever used."""
+        return self._lanes.values()
+
+    def lane(self, topic: str, partition: int) -> Lane:
+        """The lane of a partition, made when it is new."""
+        lane = self._lanes.get((topic, partition))
+        if lane is None:
+            lane = self._lanes[topic, partition] = Lane(topic, partition)
+        return lane
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so much more would stay within the bound. One thing larger than the bound fits an empty spool."""
+        return self.size_bytes + size_bytes <= self._limit_bytes or not self.size_bytes
+
+    async def wait_for_room(self, size_bytes: int) -> None:
+        """Return when there is room. Who waits longest has no claim: put at once, or wait again. Safe to cancel."""
+        while not self.has_room(size_bytes):
+            self._room.clear()
+            await self._room.wait()
+
+    async def wait_until_empty(self) -> None:
+        """Return when everything was acknowledged or dropped."""
+        await self._empty.wait()
+
+    def put(self, lane: Lane, parcel: Parcel) -> None:
+        """Add at the end of the lane. Without a receipt it is droppable: the oldest such go first when it gets full.
+
+        A parcel with a receipt always gets in: its source waited for room before.
+        """
+        if parcel.receipt is None:
+            while not self.has_room(parcel.size_bytes) and self._drop_oldest():
+                pass
+            if not self.has_room(parcel.size_bytes):  # nothing here may be dropped: the newcomer is
+                self._on_drop(lane, parcel, "spool_full")
+                return
+        lane.waiting.append(parcel)
+        lane.ready.set()
+        self.size_bytes += parcel.size_bytes
+        self.samples += parcel.packed.samples
+        self._empty.clear()
+
+    def hand(self, lane: Lane) -> Parcel:
+        """Move the lane's first waiting parcel to the handed ones."""
+        parcel = lane.waiting.popleft()
+        if not lane.waiting:
+            lane.ready.clear()
+        lane.handed.append(parcel)
+        return parcel
+
+    def acknowledged(self, lane: Lane, parcel: Parcel) -> None:
+        """Kafka has it."""
+        lane.handed.remove(parcel)  # its head, nearly always
+        self._forget(parcel)
+        if parcel.receipt is not None and not parcel.receipt.done():
+            parcel.receipt.set_result(None)
+
+    def refuse(self, lane: Lane, parcel: Parcel, reason: str, error: Exception) -> None:
+        """Kafka will never take it; a waiting source is told by `error`."""
+        lane.handed.remove(parcel)
+        self._discard(lane, parcel, reason)
+        if parcel.receipt is not None and not parcel.receipt.done():
+            parcel.receipt.set_exception(error)
+
+    def abandon(self, reason: str) -> int:
+        """Drop everything that is left; how many samples that was."""
+        left = 0
+        for lane in self._lanes.values():
+            for parcel in (*lane.handed, *lane.waiting):
+                left += parcel.packed.samples
+                self._discard(lane, parcel, reason)
+                if parcel.receipt is not None:
+                    parcel.receipt.cancel()
+            lane.handed.clear()
+            lane.waiting.clear()
+            lane.ready.clear()
+        return left
+
+    def oldest_handed_s(self) -> float | None:
+        """When the oldest parcel that waits for its acknowledgement was made (monotonic seconds)."""
+        return min((lane.handed[0].born_s for lane in self._lanes.values() if lane.handed), default=None)
+
+    def _drop_oldest(self) -> bool:
+        oldest: tuple[Lane, Parcel] | None = None
+        for lane in self._lanes.values():
+            first = next((parcel for parcel in lane.waiting if parcel.receipt is None), None)
+            if first is not None and (oldest is None or first.born_s < oldest[1].born_s):
+                oldest = (lane, first)
+        if oldest is None:
+            return False
+        lane, parcel = oldest
+        lane.waiting.remove(parcel)
+        if not lane.waiting:
+            lane.ready.clear()
+        self._discard(lane, parcel, "spool_full")
+        return True
+
+    def _discard(self, lane: Lane, parcel: Parcel, reason: str) -> None:
+        self._forget(parcel)
+        self._on_drop(lane, parcel, reason)
+
+    def _forget(self, parcel: Parcel) -> None:
+        self.size_bytes -= parcel.size_bytes
+        self.samples -= parcel.packed.samples
+        self._room.set()
+        if not self.samples and not self.size_bytes:
+            self._empty.set()
