@@ -18,9 +18,8 @@ from topics.errors import ConfigError, KafkaUnavailable, Problem
 
 
 class FakeRole:
-    name = "scraper"
-
-    def __init__(self, mode: str, config: Path) -> None:
+    def __init__(self, name: str, mode: str, config: Path) -> None:
+        self.name = name
         self.mode = mode
         self.config = config
         self.text = config.read_text()
@@ -80,10 +79,11 @@ class FakeRole:
 
 @click.command()
 @click.argument("mode")
+@click.option("--name", default="scraper")
 @role_options("scraper")
-def command(options: RoleOptions, mode: str) -> None:
-    options.setup_logging("scraper")
-    service = FakeRole(mode, options.config_file)
+def command(options: RoleOptions, mode: str, name: str) -> None:
+    options.setup_logging(name)
+    service = FakeRole(name, mode, options.config_file)
     leave(
         serve(
             service,

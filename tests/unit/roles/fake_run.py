@@ -63,7 +63,7 @@ def fake_plan(config, common: Common) -> dict[str, ChildSpec]:
 
 def fake(spec: ChildSpec, common: Common) -> ChildSpec:
     mode = spec.backend.partition("-")[0] or "works"
-    flags = common.flags(spec.stage, spec.address_file)
+    flags = (f"--name={spec.name}", *common.flags(spec.stage, spec.address_file))
     return dataclasses.replace(spec, argv=(sys.executable, "-m", "tests.unit.lifecycle.fake_role", mode, *flags))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -75,18 +76,26 @@ def test_a_signal_drains_in_the_order_of_the_flow(tmp_path: Path, number: int) -
         assert run.wait() == 0
         log = run.log_text
         assert log.count("SIGTERM: draining") >= 2
-        ends = [log.index("scraper stopped"), log.rindex("drained"), log.index("Kafka stops"), log.index("run stopped")]
-        assert ends == sorted(ends)
+        places = [
+            log.index("scraper stopped"),
+            log.index('component=agent:works msg="SIGTERM: draining'),
+            log.index("agent:works stopped"),
+            log.index("Kafka stops"),
+            log.index("run stopped"),
+        ]
+        assert places == sorted(places)
 
 
 @pytest.mark.slow
 def test_a_child_that_hangs_is_cut_and_the_run_exits_0_in_time(tmp_path: Path) -> None:
-    with Run(tmp_path, config_of("works", "stubborn", "hangs")) as run:
+    with Run(tmp_path, config_of("works", "works-stopped", "hangs")) as run:
         run.wait_ready()
+        os.kill(run.pids()["agent:works-stopped"], signal.SIGSTOP)
         began = time.monotonic()
         assert run.stop() == 0
         assert time.monotonic() - began < 15, "the one promise in seconds"
-        assert "agent:stubborn is not drained" in run.log_text
+        assert "agent:works-stopped is not drained" in run.log_text
+        assert "agent:hangs is cut short" in run.log_text
 
 
 def test_a_killed_child_is_started_again_and_the_page_says_why(tmp_path: Path) -> None:
@@ -160,7 +169,7 @@ def test_pages_of_the_children_are_reached_through_the_run(tmp_path: Path) -> No
     with Run(tmp_path, config_of("works")) as run:
         run.wait_ready()
         assert run.get("/targets") == (200, "targets")
-        assert run.get("/roles/agent:works/-/ready") == (200, "headrace scraper is ready.\n")
+        assert run.get("/roles/agent:works/-/ready") == (200, "headrace agent:works is ready.\n")
         assert run.get("/roles/nobody/config") == (404, "no nobody is configured\n")
 
 
