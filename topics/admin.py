@@ -1,211 +1,243 @@
-"""Topics on a broker: create what is missing, compare what exists, refuse what does not fit.
+"""Topics on a broker: create the missing ones, compare the others with what they should be. Never alters one.
 
-The only place that administers Kafka. A topic that exists is never altered here: a partition count cannot be lowered,
-and raising it moves series to other partitions, which breaks their order. The message says what to do instead.
+The only impure file of `topics`: it talks to Kafka through aiokafka's admin client.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from topics.errors import HeadraceError, KafkaUnavailable, TopicMismatch
+from topics.errors import KafkaUnavailable, TopicMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from topics.definitions import TopicSpec
 
 log = logging.getLogger(__name__)
 
-_REQUEST_TIMEOUT_MS: Final = 10_000
-_VISIBLE_S: Final = 15.0  # how long a new topic may take until the metadata shows all its leaders
-_TOPIC_EXISTS: Final = 36
+_REQUEST_S = 15.0
+_SETTLE_S = 20.0
+_POLL_S = 0.05
+_NAMED_ERRORS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One property of one topic that is not as it should be. `found` is None where the topic itself is missing."""
+    """One setting of one topic that is not as it should be. `setting` "topic": it does not exist.
+
+    `remedy` is a sentence; where a command of Kafka's own mends it, the command.
+    """
 
     topic: str
     setting: str
     wanted: str
-    found: str | None
+    actual: str
+    remedy: str
 
     def __str__(self) -> str:
-        if self.found is None:
-            return f"topic {self.topic} does not exist"
+        if self.setting == "topic":
+            return f"topic {self.topic} does not exist ({self.remedy})"
         return (
-            f"topic {self.topic}: {self.setting} is {self.found}, the configuration says {self.wanted} ({self.remedy})"
+            f"topic {self.topic}: {self.setting} is {self.actual}, the configuration says {self.wanted} ({self.remedy})"
         )
 
-    @property
-    def remedy(self) -> str:
-        """What the user can do about it, without losing the order of series."""
-        if self.setting == "partitions":
-            return (
-                f"set topics.partitions to {self.found}, or use another kafka.prefix: changing the count of a topic in"
-                " use would move series to other partitions and break their order"
-            )
-        if self.setting == "replication factor":
-            return f"set topics.replication_factor to {self.found}, or reassign with kafka-reassign-partitions.sh"
-        return (
-            f"kafka-configs.sh --alter --entity-type topics --entity-name {self.topic}"
-            f" --add-config {self.setting}={self.wanted}, or change the configuration"
-        )
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as the broker has it. `leaders`: how many partitions have one."""
+
+    partitions: int
+    replication_factor: int
+    leaders: int
+    settings: Mapping[str, str]
+
+
+async def ensure(brokers: str, specs: Sequence[TopicSpec], *, security: Mapping[str, Any] | None = None) -> None:
+    """Create the topics that are missing, verify those that exist, wait until each partition has a leader.
+
+    Raises TopicMismatch naming every difference at once, KafkaUnavailable when no broker answers or one refuses.
+    Cancelling is safe: call it again.
+    """
+    async with _admin(brokers, security) as admin:
+        found = await _describe(admin, [spec.name for spec in specs])
+        # The existing ones first: a half-made set of topics would be harder to mend than none.
+        _refuse([difference for spec in specs for difference in _compare(spec, found.get(spec.name), brokers)])
+        missing = [spec for spec in specs if spec.name not in found]
+        if missing:
+            await _create(admin, missing)
+        found = await _settled(admin, specs)
+        _refuse([difference for spec in missing for difference in _compare(spec, found[spec.name], brokers)])
 
 
 async def diff(
     brokers: str, specs: Sequence[TopicSpec], *, security: Mapping[str, Any] | None = None
 ) -> list[Difference]:
-    """Everything about these topics that is not as specified, in the order of `specs`; changes nothing.
+    """Every difference between what is and what should be, missing topics included. Changes nothing.
 
-    `brokers`: "host:port", several with commas. Raises KafkaUnavailable (retriable). Cancelling is safe.
+    Raises KafkaUnavailable.
     """
-    async with _Admin(brokers, security) as admin:
-        return await admin.diff(specs)
+    async with _admin(brokers, security) as admin:
+        found = await _describe(admin, [spec.name for spec in specs])
+        differences = []
+        for spec in specs:
+            if spec.name not in found:
+                remedy = f"headrace creates it at its next start, with {spec.partitions} partitions"
+                differences.append(Difference(spec.name, "topic", "present", "missing", remedy))
+            differences += _compare(spec, found.get(spec.name), brokers)
+        return differences
 
 
-async def ensure(brokers: str, specs: Sequence[TopicSpec], *, security: Mapping[str, Any] | None = None) -> None:
-    """Create the topics that are missing, compare the others, return when every leader is known.
+async def describe(
+    brokers: str, names: Sequence[str], *, security: Mapping[str, Any] | None = None
+) -> dict[str, TopicState]:
+    """The topics of these names that exist. Raises KafkaUnavailable."""
+    async with _admin(brokers, security) as admin:
+        return await _describe(admin, names)
 
-    Raises TopicMismatch with all differences at once, before anything is created; KafkaUnavailable (retriable).
-    Safe to call from several processes at a time, and to cancel.
-    """
-    async with _Admin(brokers, security) as admin:
-        found = await admin.diff(specs)
-        wrong = [difference for difference in found if difference.found is not None]
-        if wrong:
-            raise TopicMismatch("; ".join(map(str, wrong)))
-        missing = {difference.topic for difference in found}
-        if missing:
-            await admin.create([spec for spec in specs if spec.name in missing])
-        await admin.wait_for_leaders(specs)
+
+def _refuse(differences: Sequence[Difference]) -> None:
+    if differences:
+        raise TopicMismatch("; ".join(str(difference) for difference in differences))
+
+
+def _compare(spec: TopicSpec, state: TopicState | None, brokers: str) -> list[Difference]:
+    """The differences of an existing topic. A missing one has none here."""
+    if state is None:
+        return []
+    differences = []
+    if state.partitions != spec.partitions:
+        remedy = (
+            f"series would change their partition and lose their order: set topics.partitions to {state.partitions}, "
+            f"or drain the topic, delete it and let headrace create it again with {spec.partitions}"
+        )
+        differences.append(Difference(spec.name, "partitions", str(spec.partitions), str(state.partitions), remedy))
+    if state.replication_factor != spec.replication_factor:
+        remedy = (
+            f"set topics.replication_factor to {state.replication_factor}, or move the replicas: "
+            f"kafka-reassign-partitions.sh --bootstrap-server {brokers} --execute --reassignment-json-file FILE"
+        )
+        wanted, actual = str(spec.replication_factor), str(state.replication_factor)
+        differences.append(Difference(spec.name, "replication_factor", wanted, actual, remedy))
+    for key, wanted in _settings(spec).items():
+        actual = state.settings.get(key, "unknown")
+        if actual != wanted:
+            remedy = (
+                f"kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics "
+                f"--entity-name {spec.name} --add-config {key}={wanted}, or set it so in the configuration's topics"
+            )
+            differences.append(Difference(spec.name, key, wanted, actual, remedy))
+    return differences
 
 
 def _settings(spec: TopicSpec) -> dict[str, str]:
-    """The topic's own settings, as Kafka writes them."""
-    settings = {
+    """In Kafka's words."""
+    return {
         "cleanup.policy": spec.cleanup_policy,
-        "max.message.bytes": str(spec.max_message_bytes),
+        "retention.ms": str(spec.retention_ms),
         "min.insync.replicas": str(spec.min_insync_replicas),
+        "max.message.bytes": str(spec.max_message_bytes),
     }
-    # Kafka does not apply retention to a compacted topic: nothing to promise there.
-    return settings if spec.cleanup_policy == "compact" else {"retention.ms": str(spec.retention_ms), **settings}
 
 
-class _Admin:
-    """One administrative conversation; maps the library's errors to ours in one place."""
-
-    def __init__(self, brokers: str, security: Mapping[str, Any] | None) -> None:
-        self._brokers = brokers
-        self._client = AIOKafkaAdminClient(
-            bootstrap_servers=brokers,
-            client_id="headrace-admin",
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
-            **(security or {}),
-        )
-
-    async def __aenter__(self) -> _Admin:
-        try:
-            await self._client.start()
-        except (KafkaError, OSError) as error:
-            await self._client.close()
-            raise self._unavailable(error) from None
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._client.close()
-
-    async def diff(self, specs: Sequence[TopicSpec]) -> list[Difference]:
-        try:
-            # All topics, not these by name: naming an unknown topic makes some brokers create it.
-            existing = {topic["topic"]: topic for topic in await self._client.describe_topics()}
-            known = [spec for spec in specs if spec.name in existing]
-            settings = await self._describe([spec.name for spec in known])
-        except (KafkaError, OSError) as error:
-            raise self._unavailable(error) from None
-        found: list[Difference] = []
-        for spec in specs:
-            if spec.name not in existing:
-                found.append(Difference(spec.name, "existence", "a topic", None))
-            else:
-                found += _compare(spec, existing[spec.name], settings[spec.name])
-        return found
-
-    async def _describe(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        if not names:
-            return {}
-        answers = await self._client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, n) for n in names])
-        settings: dict[str, dict[str, str]] = {}
-        for answer in answers:
-            for code, message, _, name, entries in answer.resources:
-                if code:
-                    raise for_code(code)(f"describing topic {name}: {message}")
-                settings[name] = {entry[0]: entry[1] for entry in entries}
-        return settings
-
-    async def create(self, specs: Sequence[TopicSpec]) -> None:
-        new = [
-            NewTopic(
-                name=spec.name,
-                num_partitions=spec.partitions,
-                replication_factor=spec.replication_factor,
-                topic_configs=_settings(spec),
-            )
-            for spec in specs
-        ]
-        try:
-            answer = await self._client.create_topics(new)
-        except (KafkaError, OSError) as error:
-            raise self._unavailable(error) from None
-        failed = []
-        for name, code, *message in answer.topic_errors:
-            if code and code != _TOPIC_EXISTS:  # another process may have been quicker
-                failed.append(f"topic {name} cannot be created: {message[0] if message else for_code(code).__name__}")
-        if failed:
-            raise HeadraceError("; ".join(failed))
-        log.info("topics created: %s", ", ".join(spec.name for spec in specs))
-
-    async def wait_for_leaders(self, specs: Sequence[TopicSpec]) -> None:
-        """A topic just made is not at once known to every broker: writing to it earlier would fail."""
-        wanted = {spec.name: spec.partitions for spec in specs}
-        try:
-            async with asyncio.timeout(_VISIBLE_S):
-                while await self._without_leader(wanted):  # noqa: ASYNC110 — the change happens in the broker
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise KafkaUnavailable(
-                f"Kafka at {self._brokers} names no leader for {', '.join(await self._without_leader(wanted))}"
-                f" after {_VISIBLE_S:g} s: are enough brokers up for the replication factor?"
-            ) from None
-        except (KafkaError, OSError) as error:
-            raise self._unavailable(error) from None
-
-    async def _without_leader(self, wanted: Mapping[str, int]) -> list[str]:
-        topics = {topic["topic"]: topic["partitions"] for topic in await self._client.describe_topics()}
-        return [
-            name
-            for name, partitions in wanted.items()
-            if sum(part["leader"] >= 0 and not part["error_code"] for part in topics.get(name, ())) < partitions
-        ]
-
-    def _unavailable(self, error: Exception) -> KafkaUnavailable:
-        return KafkaUnavailable(f"no Kafka answers at {self._brokers}: {error or type(error).__name__}")
+@contextlib.asynccontextmanager
+async def _admin(brokers: str, security: Mapping[str, Any] | None) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=brokers,
+        client_id="headrace-admin",
+        request_timeout_ms=int(_REQUEST_S * 1000),
+        **(security or {}),
+    )
+    try:
+        await admin.start()
+        yield admin
+    # OSError, TimeoutError: what aiokafka 0.14 lets through when the connection breaks under a request
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise KafkaUnavailable(f"Kafka at {brokers}: {type(error).__name__}: {error}") from error
+    finally:
+        await admin.close()
 
 
-def _compare(spec: TopicSpec, topic: Mapping[str, Any], settings: Mapping[str, str]) -> list[Difference]:
+async def _describe(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, TopicState]:
+    # Asking for a topic that is missing would create it on a broker with auto.create.topics.enable.
+    existing = set(await admin.list_topics())
+    asked = [name for name in names if name in existing]
+    found: dict[str, dict[str, Any]] = {}
+    for topic in await admin.describe_topics(asked) if asked else []:
+        error = for_code(topic["error_code"])
+        if error is UnknownTopicOrPartitionError:
+            continue
+        # LeaderNotAvailable and the like of a topic being made: it is there
+        if topic["error_code"] and not error.retriable:
+            raise error(f"topic {topic['topic']}")
+        found[topic["topic"]] = topic
+    if not found:
+        return {}
+    settings = await _topic_settings(admin, list(found))
+    return {name: _state(topic, settings.get(name, {})) for name, topic in found.items()}
+
+
+def _state(topic: Mapping[str, Any], settings: Mapping[str, str]) -> TopicState:
     partitions = topic["partitions"]
-    replicas = min((len(part["replicas"]) for part in partitions), default=0)
-    pairs = [
-        ("partitions", str(spec.partitions), str(len(partitions))),
-        ("replication factor", str(spec.replication_factor), str(replicas)),
-        *((name, wanted, settings.get(name, "unknown")) for name, wanted in _settings(spec).items()),
+    return TopicState(
+        partitions=len(partitions),
+        # While a reassignment runs a partition has more replicas than it will have.
+        replication_factor=min((len(partition["replicas"]) for partition in partitions), default=0),
+        leaders=sum(partition["leader"] >= 0 for partition in partitions),
+        settings=settings,
+    )
+
+
+async def _topic_settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    settings: dict[str, dict[str, str]] = {}
+    for response in await admin.describe_configs(resources):
+        for code, message, _kind, name, entries in response.resources:
+            error = for_code(code)
+            if error is UnknownTopicOrPartitionError:
+                continue  # made a moment ago, and not known everywhere yet
+            if code:
+                raise error(message or f"the settings of topic {name}")
+            settings[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+    return settings
+
+
+async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
+    topics = [
+        NewTopic(spec.name, spec.partitions, spec.replication_factor, topic_configs=_settings(spec)) for spec in specs
     ]
-    return [Difference(spec.name, name, wanted, found) for name, wanted, found in pairs if wanted != found]
+    response = await admin.create_topics(topics)
+    refused = []
+    for name, code, *rest in response.topic_errors:
+        error = for_code(code)
+        if error is TopicAlreadyExistsError:
+            log.debug("topic %s was made by somebody else a moment ago", name)
+        elif code:
+            refused.append(f"{name}: {(rest[0] if rest else None) or error.description}")
+        else:
+            log.info("created topic %s", name)
+    if refused:
+        more = f" and {len(refused) - _NAMED_ERRORS} more" if len(refused) > _NAMED_ERRORS else ""
+        raise KafkaError(f"cannot create topics: {'; '.join(refused[:_NAMED_ERRORS])}{more}")
+
+
+async def _settled(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> dict[str, TopicState]:
+    """The topics, once each of their partitions has a leader."""
+    names = [spec.name for spec in specs]
+    async with asyncio.timeout(_SETTLE_S):
+        while True:
+            found = await _describe(admin, names)
+            if all(
+                name in found and found[name].settings and found[name].leaders == found[name].partitions
+                for name in names
+            ):
+                return found
+            await asyncio.sleep(_POLL_S)
