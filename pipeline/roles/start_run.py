@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from pipeline.clock import SystemClock
 from pipeline.lifecycle.main import serve
 from pipeline.roles.kafka_keeper import Broker, KafkaKeeper
-from pipeline.roles.kafka_settings import security, topic_specs
+from pipeline.roles.kafka_settings import security
 from pipeline.roles.supervisor import DEADLINE_S, Supervisor
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.web.peek import Peek
 from topics.admin import ensure
+from topics.definitions import TopicNames, specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,13 @@ def start(config: Config, options: RoleOptions, make_broker: Callable[[int], Bro
 
 async def ensure_topics(config: Config, prefix: str, brokers: tuple[str, ...]) -> None:
     """Make or verify the topics of this configuration. Raises TopicMismatch, KafkaUnavailable."""
-    kafka = config.kafka.model_copy(update={"prefix": prefix})
-    specs = topic_specs(config.model_copy(update={"kafka": kafka}))
-    await ensure(",".join(brokers), specs, security=security(kafka))
+    topics = config.topics
+    wanted = specs(
+        TopicNames(prefix),
+        partitions=topics.partitions,
+        replication_factor=topics.replication_factor,
+        retention_ms=int(topics.retention * 1000),
+        min_insync_replicas=topics.min_insync_replicas,
+        max_message_bytes=topics.max_message_bytes,
+    )
+    await ensure(",".join(brokers), wanted, security=security(config.kafka))
