@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POSITIONS_FILE = "positions-logs.json"
-DRAIN_S = 8.0
+DRAIN_S = 5.0  # with the producer's flush and the positions well within the process's 12 s
 
 
 class TailerRole:

@@ -1,0 +1,63 @@
+"""The door to Kafka of a source role, from the configuration and the command line."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from pipeline.producer.kafka import KafkaProducer
+from pipeline.roles.door import KafkaDoor
+from pipeline.roles.kafka_settings import security
+from pipeline.roles.kafka_settings import security
+from topics import admin
+from topics.definitions import TopicNames, specs
+from topics.errors import ConfigError, Problem
+from topics.record import Kind
+
+if TYPE_CHECKING:
+    from pipeline.clock import Clock
+    from pipeline.config.root import Config
+    from pipeline.lifecycle.options import RoleOptions
+    from pipeline.telemetry.metrics import Telemetry
+
+
+# At the end. What the scraper has cannot be had again; what the tailer has is still in the files.
+FLUSH_S = {Kind.METRICS: 8.0, Kind.LOGS: 2.0}
+
+
+def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Telemetry, clock: Clock) -> KafkaDoor:
+    """The door for this kind of data. Raises ConfigError when nobody said where Kafka is, CredentialsUnreadable when a
+    password file or a certificate cannot be read.
+    """
+    brokers = ",".join(options.brokers or config.kafka.brokers)
+    if not brokers:
+        remedy = "give kafka.brokers or --kafka.brokers; only `headrace run` starts a Kafka of its own"
+        raise ConfigError([Problem(str(options.config_file), 0, "kafka.brokers", "no brokers", remedy)])
+    names = TopicNames(config.kafka.prefix if options.prefix is None else options.prefix)
+    topics = config.topics
+    wanted = specs(
+        names,
+        partitions=topics.partitions,
+        replication_factor=topics.replication_factor,
+        retention_ms=int(topics.retention * 1000),
+        min_insync_replicas=topics.min_insync_replicas,
+        max_message_bytes=topics.max_message_bytes,
+    )
+    client_security = security(config.kafka)
+
+    async def ensure() -> None:
+        await admin.ensure(brokers, wanted, security=client_security)
+
+    def producer() -> KafkaProducer:
+        return KafkaProducer(
+            brokers,
+            config.producer,
+            telemetry,
+            clock,
+            producer_id=producer_id(kind),
+            max_message_bytes=topics.max_message_bytes,
+            security=client_security,
+        )
+
+    topic = names.metrics if kind is Kind.METRICS else names.logs
+    return KafkaDoor(brokers, topic, ensure, producer)
