@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pipeline.producer.kafka import KafkaProducer
 from pipeline.roles.door import KafkaDoor
 from pipeline.roles.kafka_settings import security
-from pipeline.roles.kafka_settings import security
 from topics import admin
 from topics.definitions import TopicNames, specs
 from topics.errors import ConfigError, Problem
@@ -54,9 +53,10 @@ def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Te
             config.producer,
             telemetry,
             clock,
-            producer_id=producer_id(kind),
+            producer_id=f"{socket.gethostname()}/{kind.value}",
             max_message_bytes=topics.max_message_bytes,
             security=client_security,
+            flush_s=FLUSH_S[kind],
         )
 
     topic = names.metrics if kind is Kind.METRICS else names.logs
