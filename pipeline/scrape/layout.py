@@ -58,6 +58,8 @@ class LayoutReader:
         self._honor_timestamps = honor_timestamps
         self._sheet_before = before.sheet if before else None
         self._knowledge = _knowledge(before)
+        stamped = before.stamped.values() if before else ()
+        self._stamped_before = {series.series[1]: series for series in stamped if series is not None}
         self._lines = list(BytesIO(body))
         self._parser = PrometheusParser(body)
         self._heads: list[bytes] = []
@@ -164,7 +166,7 @@ class LayoutReader:
                 self._stamped[len(self._places)] = None
                 self._places.append(DROPPED)
                 return
-            known = StampedSeries(encoded)
+            known = self._stamped_before.get(encoded[1]) or StampedSeries(encoded)
             self.counts.series_added += 1
         self._add_stamped(known, sample)
 

@@ -135,10 +135,11 @@ class Template:
 
 def read_plain(text: bytes, count: int) -> NDArray[np.float64] | None:
     """The values of `count` plain numbers, one a line; None for anything else, and for what JSON does not know."""
-    if text.translate(None, _PLAIN) or b"-0\n" in text:
+    listed = b"[%b]" % text.removesuffix(b"\n").replace(b"\n", b",")
+    if text.translate(None, _PLAIN) or b"-0," in listed or b"-0]" in listed:
         return None
     try:
-        numbers = orjson.loads(b"[%b]" % text.removesuffix(b"\n").replace(b"\n", b","))
+        numbers = orjson.loads(listed)
     except orjson.JSONDecodeError:
         return None
     return np.fromiter(numbers, np.float64, count) if len(numbers) == count else None

@@ -1,0 +1,63 @@
+"""How a source role gets to Kafka: topics made or verified, producer, appender; patient while no broker answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from topics.errors import KafkaUnavailable
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from pipeline.clock import Clock
+    from pipeline.producer.appender import Appender
+    from topics.record import Kind
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+
+class Producer(Protocol):
+    """What a source role needs of the producer."""
+
+    async def open(self, topic: str, kind: Kind) -> Appender:
+        """Learn about the topic. Raises KafkaUnavailable."""
+
+    def status(self) -> dict[str, Any]:
+        """For the status page."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KafkaDoor:
+    """`ensure` makes or verifies the topics; raises TopicMismatch or KafkaUnavailable. `topic` is where the data goes.
+
+    `producer` gives the process's producer; leaving it flushes.
+    """
+
+    brokers: str
+    topic: str
+    ensure: Callable[[], Awaitable[None]]
+    producer: Callable[[], AbstractAsyncContextManager[Producer]]
+
+    async def appender(
+        self, producer: Producer, kind: Kind, *, stop: asyncio.Event, clock: Clock, say: Callable[[str], None]
+    ) -> Appender | None:
+        """The topic's appender as soon as Kafka answers; None when `stop` came first. `say` gets why it is waiting."""
+        said = ""
+        while not stop.is_set():
+            try:
+                await self.ensure()
+                return await producer.open(self.topic, kind)
+            except KafkaUnavailable as error:
+                reason = f"waiting for Kafka at {self.brokers}: {error}"
+                say(reason)
+                if reason != said:
+                    log.warning("%s; trying again", reason)
+                said = reason
+            await clock.sleep(RETRY_S)
+        return None
