@@ -6,21 +6,36 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
 
-from pipeline.config.environment import ExpandedFilePath, ExpandedSecret, ExpandedText
+from pipeline.config.environment import Context, ExpandedFilePath, ExpandedSecret, ExpandedText, expand
 from pipeline.config.http import TLSConfig
-from pipeline.config.section import Fault, Section, fault
-from pipeline.config.units import Duration, Integer, Size, above_zero, between, format_size
+from pipeline.config.section import Fault, Section, fault, faults
+from pipeline.config.units import Duration, Integer, Size, Text, above_zero, between, format_size
 
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,100}")
 
 
-def _brokers(value: Any) -> Any:
-    """`a:9092,b:9092` is as good as a list."""
+def _brokers(value: Any, info: ValidationInfo) -> Any:
+    """`a:9092,b:9092` is as good as a list, also where a variable holds it."""
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
+        return _parts(value, info)
+    if not isinstance(value, list | tuple):
+        return value
+    brokers: list[Any] = []
+    for index, item in enumerate(value):
+        try:
+            brokers += _parts(item, info) if isinstance(item, str) else [item]
+        except PydanticCustomError as error:
+            found: list[Fault] = (error.context or {})["faults"]
+            raise faults([Fault(one.message, one.remedy, (index,)) for one in found]) from None
+    return tuple(brokers)
+
+
+def _parts(text: str, info: ValidationInfo) -> list[str]:
+    expanded = expand(str(text), info.context.environ) if isinstance(info.context, Context) else text
+    return [part.strip() for part in expanded.split(",") if part.strip()]
 
 
 def _broker(value: str) -> str:
@@ -39,7 +54,7 @@ def _prefix(value: str) -> str:
 class KafkaConfig(Section):
     """Where Kafka is. Without brokers, `headrace run` starts the embedded one."""
 
-    brokers: Annotated[tuple[Annotated[ExpandedText, AfterValidator(_broker)], ...], BeforeValidator(_brokers)] = ()
+    brokers: Annotated[tuple[Annotated[Text, AfterValidator(_broker)], ...], BeforeValidator(_brokers)] = ()
     prefix: Annotated[ExpandedText, AfterValidator(_prefix)] = "headrace."
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None

@@ -22,18 +22,19 @@ DEFAULT_PROTOCOLS: tuple[ScrapeProtocol, ...] = (
 
 # Keys that `global` and each scrape config share; what headrace does today is what their defaults say.
 _LIMITS: dict[str, Foreign] = {
-    name: NotYet(("0", "0B"))
+    name: NotYet(("0", "0B"), remedy="remove the key; headrace limits nothing yet")
     for name in (
         "body_size_limit", "sample_limit", "label_limit", "label_name_length_limit", "label_value_length_limit",
         "target_limit", "keep_dropped_targets",
     )
 }  # fmt: skip
+_CLASSIC = NotYet(("false",), remedy="remove the key; headrace scrapes classic histograms, as without it")
 _SHARED: dict[str, Foreign] = _LIMITS | {
     "metric_name_validation_scheme": NotYet(("utf8", "")),
     "metric_name_escaping_scheme": NotYet(("allow-utf-8", "")),
-    "always_scrape_classic_histograms": NotYet(("false",)),
-    "scrape_native_histograms": NotYet(("false",)),
-    "convert_classic_histograms_to_nhcb": NotYet(("false",)),
+    "always_scrape_classic_histograms": _CLASSIC,
+    "scrape_native_histograms": _CLASSIC,
+    "convert_classic_histograms_to_nhcb": _CLASSIC,
     "extra_scrape_metrics": NotYet(("false",)),
     "scrape_failure_log_file": NotYet(remedy="remove the key; failures are on the page of targets and in the log"),
 }
@@ -106,7 +107,7 @@ class ScrapeConfig(HttpClientConfig):
         HttpClientConfig.FOREIGN
         | _SHARED
         | {f"{name}_sd_configs": NotYet(remedy="use static_configs or file_sd_configs") for name in SD_MECHANISMS}
-        | {"scrape_classic_histograms": NotYet(("false",)), "native_histogram_bucket_limit": NotYet(("0",))}
+        | {"scrape_classic_histograms": _CLASSIC, "native_histogram_bucket_limit": NotYet(("0",))}
         | {"native_histogram_min_bucket_factor": NotYet(("0",))}
     )
 

@@ -52,7 +52,11 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
     ("cannot start any token", "a character that cannot begin a text", "indent by spaces, not tabs; quote the text"),
     ("end of stream", "something is opened here and never closed", "look for the missing \", ', ] or }"),
     ("unknown escape", "an unknown \\ sequence in double quotes", "use single quotes: nothing is special in them"),
-    ("expected ',' or", "a list in [ ] or mapping in { } is broken", "separate by commas, and close it"),
+    (
+        "expected ',' or",
+        "a list in [ ] or mapping in { } is broken",
+        'separate by commas, close it, and quote "${NAME}" inside',
+    ),
     ("did not find expected", "the structure breaks off here", "look at the indentation and at unclosed quotes"),
 )
 _SYNTAX_OTHER = ("the text cannot be read", "quote texts that begin with or hold one of : # { [ * & ! % @")

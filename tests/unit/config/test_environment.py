@@ -63,6 +63,21 @@ def test_expansion_is_not_repeated():
     assert expand("${A}", {"A": "${B}", "B": "x"}) == "${B}"
 
 
+@pytest.mark.parametrize("text", ["${B}", '["${B}"]', "a:1, b:2", "[a:1, 'b:2']", '["${B:-x}"]'])
+def test_brokers_may_come_as_a_list_or_with_commas_from_a_variable(text, tmp_path):
+    path = tmp_path / "c.yml"
+    path.write_text(f"kafka:\n  brokers: {text}\n")
+    assert load(path, environ={"B": "a:1,b:2"}).kafka.brokers == ("a:1", "b:2")
+
+
+def test_an_unset_variable_in_a_list_of_brokers_is_told_by_its_place(tmp_path):
+    path = tmp_path / "c.yml"
+    path.write_text("kafka:\n  brokers:\n  - a:1\n  - ${NONE}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ={})
+    assert [(problem.line, problem.path) for problem in caught.value.problems] == [(4, "kafka.brokers[1]")]
+
+
 EXPANDED = """
 global: {external_labels: {a: "${V}"}}
 scrape_configs:
