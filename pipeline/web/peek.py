@@ -38,9 +38,9 @@ class Peek:
         """The same with the Content-Type in the middle."""
         return await self._ask("GET", address, path, self._timeout)
 
-    async def post(self, address: str, path: str, *, timeout_s: float) -> tuple[int, bytes]:
-        """The same for a POST without a body."""
-        status, _, body = await self._ask("POST", address, path, aiohttp.ClientTimeout(total=timeout_s))
+    async def post(self, address: str, path: str, *, timeout_s: float, data: bytes | None = None) -> tuple[int, bytes]:
+        """The same for a POST, without a body unless `data` is given."""
+        status, _, body = await self._ask("POST", address, path, aiohttp.ClientTimeout(total=timeout_s), data)
         return status, body
 
     async def json(self, address: str, path: str) -> dict[str, Any]:
@@ -55,12 +55,12 @@ class Peek:
         return data if isinstance(data, dict) else {}
 
     async def _ask(
-        self, method: str, address: str, path: str, timeout: aiohttp.ClientTimeout
+        self, method: str, address: str, path: str, timeout: aiohttp.ClientTimeout, data: bytes | None = None
     ) -> tuple[int, str, bytes]:
         if self._session is None:
             return 0, "", b"not open"
         try:
-            async with self._session.request(method, f"http://{address}{path}", timeout=timeout) as answer:
+            async with self._session.request(method, f"http://{address}{path}", timeout=timeout, data=data) as answer:
                 return answer.status, answer.headers.get("Content-Type", ""), await answer.read()
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             return 0, "", (str(error) or type(error).__name__).encode()

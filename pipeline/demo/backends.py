@@ -1,0 +1,145 @@
+"""The backends of the demo: our own sinks always, Prometheus and VictoriaMetrics where they are installed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.demo.program import HEADRACE, Program, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.web.peek import Peek
+
+_START_S = 30.0
+
+
+class Backend(Protocol):
+    """What metrics are written to."""
+
+    @property
+    def name(self) -> str:
+        """As in remote_write."""
+
+    @property
+    def program(self) -> Program:
+        """Its process."""
+
+    @property
+    def write_url(self) -> str:
+        """Where remote write goes; known once it has been started."""
+
+    async def start(self, peek: Peek) -> None:
+        """Start it and wait until it answers. Raises DemoFailed, SpawnFailed."""
+
+
+class Sink:
+    """One `headrace sink`. Stopped and started again it listens on the same port and goes on from its journal."""
+
+    def __init__(self, name: str, folder: Path, logs: Path) -> None:
+        self.name = name
+        self.address = ""
+        self._address_file = folder / f"{name}.address"
+        self._journal = folder / f"{name}.journal"
+        self.program = Program(name, (), logs / f"{name}.log")
+
+    @property
+    def write_url(self) -> str:
+        """Where remote write goes."""
+        return f"http://{self.address}/api/v1/write"
+
+    @property
+    def push_url(self) -> str:
+        """Where log lines go."""
+        return f"http://{self.address}/loki/api/v1/push"
+
+    async def start(self, peek: Peek) -> None:
+        """Start it, at the address that it had before."""
+        self._address_file.unlink(missing_ok=True)
+        self.program.argv = (
+            *(*HEADRACE, "sink", "--sequence-key=seq", f"--journal={self._journal}"),
+            *(f"--web.listen-address={self.address or '127.0.0.1:0'}", f"--web.address-file={self._address_file}"),
+        )
+        await self.program.start()
+        self.address = await self.program.until("its address", self._read_address, _START_S)
+
+    async def _read_address(self) -> str | None:
+        return self._address_file.read_text().strip() or None if self._address_file.exists() else None
+
+    async def report(self, peek: Peek) -> dict[str, Any]:
+        """What it has; empty while it is stopped."""
+        return await peek.json(self.address, "/api/v1/report") if self.program.running else {}
+
+    async def counts(self, peek: Peek) -> dict[tuple[tuple[str, str], ...], int]:
+        """How many different samples it has of each series."""
+        listed = await peek.json(self.address, "/api/v1/series?limit=1000000")
+        return {
+            tuple(sorted(one["labels"].items())): one["count"] - one["duplicates"] for one in listed.get("series", ())
+        }
+
+
+@dataclass
+class Installed:
+    """A real backend found on PATH. `arguments` may hold `{port}` and `{folder}`."""
+
+    name: str
+    binary: str
+    arguments: tuple[str, ...]
+    ready_path: str
+    folder: Path
+    program: Program = field(init=False)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.program = Program(self.name, (), self.folder.parent / "logs" / f"{self.name}.log")
+
+    @property
+    def write_url(self) -> str:
+        """Where remote write goes."""
+        return f"http://127.0.0.1:{self.port}/api/v1/write"
+
+    @property
+    def address(self) -> str:
+        """Its pages."""
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self, peek: Peek) -> None:
+        """Start it on a free port and wait until it is ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "prometheus.yml").write_text("global: {}\n")
+        self.port = self.port or free_port()
+        arguments = [argument.format(port=self.port, folder=self.folder) for argument in self.arguments]
+        self.program.argv = (self.binary, *arguments)
+        await self.program.start()
+
+        async def ready() -> bool | None:
+            status, _ = await peek.get(self.address, self.ready_path)
+            return True if status == 200 else None
+
+        await self.program.until(self.ready_path, ready, _START_S)
+
+    async def samples(self, peek: Peek) -> int | None:
+        """How many samples its query finds (stale markers are not samples to it); None when it does not say."""
+        query = "/api/v1/query?query=sum(count_over_time(%7B__name__%3D~%22.%2B%22%7D%5B1h%5D))"
+        answer = await peek.json(self.address, query)
+        result = answer.get("data", {}).get("result", [])
+        return int(float(result[0]["value"][1])) if result else None
+
+
+def installed(folder: Path) -> list[Installed]:
+    """The real backends that this machine has."""
+    known = (
+        ("prometheus", "prometheus", "/-/ready",
+         ("--config.file={folder}/prometheus.yml", "--storage.tsdb.path={folder}/data", "--log.level=warn",
+          "--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver")),
+        ("victoriametrics", "victoria-metrics", "/health",
+         ("-storageDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}", "-memory.allowedBytes=64MB",
+          "-search.latencyOffset=0s", "-search.disableCache")),
+    )  # fmt: skip
+    return [
+        Installed(name, binary, arguments, ready_path, folder / name)
+        for name, command, ready_path, arguments in known
+        if (binary := shutil.which(command)) is not None
+    ]

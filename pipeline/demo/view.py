@@ -1,0 +1,208 @@
+"""What the demo shows: a live table at a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.demo.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pipeline.demo.snapshot import BackendState
+
+_EVENTS_SHOWN = 10
+_RATE_WINDOW_S = 3.0
+_LINE_EVERY_S = 5.0
+_TONES = {"delivering": "green", "idle": "green", "retrying": "yellow", "paused": "red", "starting": "dim"}
+
+
+class Rates:
+    """Samples and lines a second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[Snapshot] = deque()
+
+    def add(self, snapshot: Snapshot) -> tuple[float, float]:
+        """Take one snapshot; (samples/s, lines/s) acknowledged by Kafka."""
+        self._seen.append(snapshot)
+        while snapshot.at_s - self._seen[0].at_s > _RATE_WINDOW_S:
+            self._seen.popleft()
+        first = self._seen[0]
+        elapsed = snapshot.at_s - first.at_s
+        if elapsed <= 0:
+            return 0.0, 0.0
+        samples = (snapshot.samples_acked - first.samples_acked) / elapsed
+        return samples, (snapshot.lines_acked - first.lines_acked) / elapsed
+
+
+class View(Protocol):
+    """Where the demo tells its story."""
+
+    def __enter__(self) -> View:
+        """Begin."""
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the terminal as it was."""
+
+    def phase(self, text: str) -> None:
+        """What is going on now."""
+
+    def event(self, text: str) -> None:
+        """Something happened."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The state of things; called about twice a second."""
+
+
+def make_view(console: Console, *, plain: bool) -> View:
+    """A live view where there is a terminal and nobody asked for plain lines."""
+    return PlainView(console) if plain or not console.is_terminal else LiveView(console)
+
+
+class PlainView:
+    """One line for each event, and one with the state every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._rates = Rates()
+        self._shown_at_s = 0.0
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def phase(self, text: str) -> None:
+        """A line."""
+        self.event(text)
+
+    def event(self, text: str) -> None:
+        """A line with the time of day."""
+        self._console.print(f"{_clock()} {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """A line every few seconds."""
+        samples, lines = self._rates.add(snapshot)
+        if snapshot.at_s - self._shown_at_s < _LINE_EVERY_S:
+            return
+        self._shown_at_s = snapshot.at_s
+        parts = [
+            f"targets {snapshot.targets_up}/{snapshot.targets} up",
+            f"{samples:.0f} samples/s",
+            f"{lines:.0f} lines/s",
+        ]
+        parts += [_short(backend, snapshot) for backend in snapshot.backends]
+        self.event(" · ".join(parts))
+
+
+class LiveView:
+    """A table that is drawn anew twice a second."""
+
+    def __init__(self, console: Console) -> None:
+        self._rates = Rates()
+        self._events: deque[str] = deque(maxlen=_EVENTS_SHOWN)
+        self._phase = ""
+        self._snapshot = Snapshot(0.0)
+        self._speed = (0.0, 0.0)
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self.render, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def phase(self, text: str) -> None:
+        """The headline."""
+        self._phase = text
+        self.event(text)
+
+    def event(self, text: str) -> None:
+        """One more line below the table."""
+        self._events.append(f"{_clock()} {text}")
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw this from now on."""
+        self._snapshot = snapshot
+        self._speed = self._rates.add(snapshot)
+
+    def render(self) -> Panel:
+        """What stands on the screen now."""
+        snapshot = self._snapshot
+        samples, lines = self._speed
+        head = Text.assemble(
+            ("targets ", "dim"), f"{snapshot.targets_up}/{snapshot.targets} up   ",
+            ("Kafka ", "dim"), f"{snapshot.kafka or '…'}   ",
+            ("acknowledged ", "dim"), f"{snapshot.samples_acked:,} samples ({samples:,.0f}/s)   ",
+            f"{snapshot.lines_acked:,} lines ({lines:,.0f}/s)",
+        )  # fmt: skip
+        events = Text("\n".join(self._events), style="dim")
+        return Panel(Group(head, Text(), _table(snapshot), Text(), events), title=f"headrace demo: {self._phase}")
+
+
+def _table(snapshot: Snapshot) -> Table:
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("backend")
+    table.add_column("state")
+    for column in (
+        "lag (records)",
+        "in",
+        "delivered",
+        "ruled out",
+        "rejected",
+        "dead",
+        "pending",
+        "at the backend",
+        "missing",
+    ):
+        table.add_column(column, justify="right")
+    for backend in snapshot.backends:
+        table.add_row(*_row(backend, snapshot))
+    return table
+
+
+def _row(backend: BackendState, snapshot: Snapshot) -> list[Text | str]:
+    ledger = [
+        f"{backend.ledger.get(column, 0):,}"
+        for column in ("in", "delivered", "ruled_out", "rejected", "dead_lettered", "pending")
+    ]
+    received = "" if backend.received is None else f"{backend.received.unique:,}"
+    state = Text(backend.state, style=_TONES.get(backend.state, ""))
+    return [
+        f"{backend.name} ({backend.kind})",
+        state,
+        "…" if backend.lag_records is None else f"{backend.lag_records:,}",
+        *ledger,
+        received,
+        _missing(backend, snapshot),
+    ]
+
+
+def _missing(backend: BackendState, snapshot: Snapshot) -> Text:
+    """What has neither arrived nor is on its way. While data flows, what lies in Kafka is on its way."""
+    missing = backend.open
+    if backend.settled and backend.received is not None:
+        missing = max(missing, backend.received.missing)
+    return Text(f"{missing:,}", style="green" if not missing else "bold red")
+
+
+def _short(backend: BackendState, snapshot: Snapshot) -> str:
+    lag = "?" if backend.lag_records is None else backend.lag_records
+    return (
+        f"{backend.name}: {backend.state}, lag {lag}, in {backend.ledger.get('in', 0)}, "
+        f"delivered {backend.ledger.get('delivered', 0)}, pending {backend.ledger.get('pending', 0)}, "
+        f"missing {_missing(backend, snapshot)}"
+    )
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")
