@@ -1,0 +1,230 @@
+"""The tailer's process and the real Kafka, broken on purpose: no line is lost, repeats are bounded, order is kept."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kafka import KafkaPeer
+from tests.support.process import Headrace, wait_for
+from tests.support.topic_lines import first_comings, lines_in
+from topics.definitions import TopicNames
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+PROMTAIL = """
+scrape_configs:
+  - job_name: pods
+    pipeline_stages: [{{cri: {{}}}}]
+    static_configs:
+      - labels: {{app: test, __path__: "{folder}/*/*.log"}}
+"""
+
+
+class Writer:
+    """Writes numbered CRI lines to one path, rotating it by rename as the kubelet does, in a thread of its own."""
+
+    def __init__(self, path: Path, *, rotate_lines: int = 5000, keep: int = 4) -> None:
+        self.path = path
+        self.written = 0
+        self._rotate_lines = rotate_lines
+        self._keep = keep
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._old: list[Path] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Stop writing; how many lines there were."""
+        self._stop.set()
+        self._thread.join()
+        return self.written
+
+    def _run(self) -> None:
+        out = self.path.open("a")
+        chance = random.Random(str(self.path))
+        rotate_at = self._rotate_lines
+        while not self._stop.wait(0.01):
+            for _ in range(chance.randrange(1, 60)):
+                self._line(out)
+            out.flush()
+            if self.written >= rotate_at:
+                rotate_at += self._rotate_lines
+                out.close()
+                self._rotate()
+                out = self.path.open("a")
+        out.close()
+
+    def _line(self, out) -> None:
+        seconds, nanos = divmod(time.time_ns(), 10**9)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanos:09d}Z"
+        text = f"{self.written:09d} {'x' * (self.written % 200)}"
+        if self.written % 50 == 0:
+            out.write(f"{stamp} stdout P {text[:5]}\n{stamp} stdout F {text[5:]}\n")
+        else:
+            out.write(f"{stamp} stdout F {text}\n")
+        self.written += 1
+
+    def _rotate(self) -> None:
+        aside = self.path.with_name(f"{self.path.name}.{time.time_ns()}")
+        self.path.rename(aside)
+        self._old.append(aside)
+        if len(self._old) > self._keep:
+            self._old.pop(0).unlink()
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Path:
+    folder = tmp_path / "pods"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def tailer(tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str) -> Iterator[Headrace]:
+    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix)) as process:
+        yield process
+
+
+def arguments(tmp_path: Path, pods: Path, kafka: KafkaPeer, prefix: str) -> list[str]:
+    (tmp_path / "headrace.yml").write_text("topics: {partitions: 4}\n")
+    (tmp_path / "promtail.yml").write_text(PROMTAIL.format(folder=pods))
+    return [
+        "tail",
+        f"--config.file={tmp_path / 'headrace.yml'}",
+        f"--promtail.config-file={tmp_path / 'promtail.yml'}",
+        f"--kafka.brokers={kafka.brokers}",
+        f"--kafka.prefix={prefix}",
+        f"--storage.path={tmp_path / 'storage'}",
+    ]
+
+
+def read_up(process: Headrace) -> Callable[[], bool]:
+    """Whether everything in the files is acknowledged."""
+
+    def check() -> bool:
+        files = process.status().get("files", [])
+        sizes = [Path(one["path"]).stat().st_size for one in files]
+        return (
+            bool(files) and [one["position"] for one in files] == sizes and not any(one["lag_bytes"] for one in files)
+        )
+
+    return check
+
+
+async def verdict(kafka: KafkaPeer, prefix: str, writers: list[Writer]) -> int:
+    """Every line of every writer is in the topic, in order of first coming. Returns the repeats."""
+    found = await lines_in(kafka.brokers, TopicNames(prefix).logs)
+    repeats = 0
+    for writer in writers:
+        lines, repeated = first_comings([line.split(" ")[0] for line in found[str(writer.path)]])
+        assert lines == [f"{number:09d}" for number in range(writer.written)]
+        repeats += repeated
+    return repeats
+
+
+async def test_rotation_under_load_loses_nothing_repeats_nothing_and_keeps_the_order(
+    tailer: Headrace, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writers = [Writer(pods / f"ns_pod-{n}_uid" / "0.log") for n in range(3)]
+    tailer.wait_ready()
+    for writer in writers:
+        writer.start()
+    wait_for("many lines", lambda: all(writer.written > 30_000 for writer in writers))
+    for writer in writers:
+        writer.stop()
+    wait_for("everything", read_up(tailer))
+    assert tailer.stop() == 0
+    assert await verdict(kafka, kafka_prefix, writers) == 0
+
+
+async def test_kill_9_in_a_loop_loses_nothing_and_repeats_little(
+    tailer: Headrace, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writers = [Writer(pods / f"ns_pod-{n}_uid" / "0.log", keep=10**6) for n in range(3)]
+    tailer.wait_ready()
+    for writer in writers:
+        writer.start()
+    chance = random.Random(3)
+    kills = 12
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.1, 1.2))  # the moment of the kill is the experiment
+        tailer.kill9()
+        tailer.start()
+    for writer in writers:
+        writer.stop()
+    tailer.wait_ready()
+    wait_for("everything", read_up(tailer))
+    assert tailer.stop() == 0
+    repeats = await verdict(kafka, kafka_prefix, writers)
+    written = sum(writer.written for writer in writers)
+    print(f"{written} lines, {kills} kills, {repeats} repeats")
+    assert repeats < written / 4
+
+
+async def test_kafka_away_for_a_while_loses_nothing_and_the_tailer_keeps_rotated_files(
+    tmp_path: Path, pods: Path, private_kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writers = [Writer(pods / f"ns_pod-{n}_uid" / "0.log", rotate_lines=2000, keep=1) for n in range(2)]
+    with Headrace(*arguments(tmp_path, pods, private_kafka, kafka_prefix)) as tailer:
+        tailer.wait_ready()
+        for writer in writers:
+            writer.start()
+        wait_for("lines", lambda: writers[0].written > 1000)
+        await private_kafka.akill9()
+        at = writers[0].written
+        wait_for("rotations without Kafka", lambda: writers[0].written > at + 10_000)
+        await private_kafka.astart()
+        for writer in writers:
+            writer.stop()
+        wait_for("everything", read_up(tailer))
+        assert tailer.stop() == 0
+    assert await verdict(private_kafka, kafka_prefix, writers) == 0
+
+
+async def test_a_stop_while_kafka_is_away_is_quick_and_loses_nothing(
+    tmp_path: Path, pods: Path, private_kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writer = Writer(pods / "ns_pod_uid" / "0.log", keep=10**6)
+    with Headrace(*arguments(tmp_path, pods, private_kafka, kafka_prefix)) as tailer:
+        tailer.wait_ready()
+        writer.start()
+        wait_for("lines", lambda: writer.written > 1000)
+        await private_kafka.akill9()
+        at = writer.written
+        wait_for("lines without Kafka", lambda: writer.written > at + 1000)
+        begin = time.monotonic()
+        assert tailer.stop() == 0
+        assert time.monotonic() - begin < 20
+        await private_kafka.astart()
+        tailer.start()
+        tailer.wait_ready()
+        writer.stop()
+        wait_for("everything", read_up(tailer))
+        assert tailer.stop() == 0
+    await verdict(private_kafka, kafka_prefix, [writer])
+
+
+async def test_permission_denied_is_said_and_mended(
+    tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    log = pods / "ns_pod_uid" / "0.log"
+    log.parent.mkdir()
+    log.write_text("2026-11-21T10:00:00.1Z stdout F 1\n")
+    log.chmod(0)
+    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix)) as tailer:
+        tailer.wait_ready().wait_log("Permission denied")
+        log.chmod(0o600)
+        wait_for("everything", read_up(tailer))
+    assert await lines_in(kafka.brokers, TopicNames(kafka_prefix).logs) == {str(log): ["1"]}

@@ -1,0 +1,42 @@
+"""What stands in a logs topic: every line, in order, read back from Kafka record by record."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from aiokafka import AIOKafkaConsumer
+
+from topics import compression, labels, push_request
+
+PATIENCE_MS = 500
+
+
+async def lines_in(brokers: str, topic: str) -> dict[str, list[str]]:
+    """All lines of the topic by `filename`, in the order of their partition. Reads to the end as it is now."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=brokers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = list(consumer.assignment())  # without a group: all of them
+        ends = await consumer.end_offsets(partitions)
+        left = {one for one in partitions if ends[one]}
+        found: dict[str, list[str]] = defaultdict(list)
+        while left:
+            for records in (await consumer.getmany(*left, timeout_ms=PATIENCE_MS)).values():
+                for record in records:
+                    _add(found, compression.decompress(record.value))
+            left = {one for one in left if await consumer.position(one) < ends[one]}
+        return dict(found)
+    finally:
+        await consumer.stop()
+
+
+def _add(found: dict[str, list[str]], body: bytes) -> None:
+    for raw in push_request.split(body):
+        name = dict(labels.parse_text(push_request.labels_of(raw).decode()))["filename"]
+        found[name] += [push_request.decode_entry(entry).line for entry in push_request.entries_of(raw)]
+
+
+def first_comings(lines: list[str]) -> tuple[list[str], int]:
+    """The lines without their repeats, in the order in which each came first; and how many repeats there were."""
+    unique = list(dict.fromkeys(lines))
+    return unique, len(lines) - len(unique)
