@@ -28,6 +28,13 @@ PRODUCER_DROPPED = Metric(
     "Samples lost before Kafka: spool_full (oldest first), shutdown (Kafka was away until the end), refused_by_kafka.",
     ("topic", "reason"),
 )
+PRODUCER_ACK_SECONDS = Metric(
+    "headrace_producer_ack_duration_seconds",
+    "histogram",
+    "From handing a record to the Kafka client to its acknowledgement.",
+    ("topic",),
+    (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0),
+)
 PRODUCER_SPOOL_BYTES = Metric("headrace_producer_spool_bytes", "gauge", "Bytes held that Kafka has not acknowledged.")
 PRODUCER_SPOOL_LIMIT = Metric("headrace_producer_spool_limit_bytes", "gauge", "The bound of what is held.")
 PRODUCER_CONNECTED = Metric("headrace_producer_connected", "gauge", "1 while Kafka acknowledges, or nothing waits.")

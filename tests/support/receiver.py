@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ class Receiver:
         self.script = script
         self.port = port
         self.seen: list[Seen] = []
+        self.stored: list[tuple[float, int]] = []
         self.keep_seen = True
         self.requests = 0
         self.in_flight = 0
@@ -100,8 +102,9 @@ class Receiver:
         answer = (await decided if isinstance(decided, Awaitable) else decided) or Answer()
         if answer.hang_s:
             await asyncio.sleep(answer.hang_s)
-        if answer.status < 300 or answer.store:
+        if (answer.status < 300 and not answer.cut) or answer.store:
             self._file.write(struct.pack("<I", len(body)) + body)
+            self.stored.append((time.monotonic(), len(body)))
         if self.keep_seen:
             self.seen.append(Seen(dict(request.headers), body, answer.status))
         if answer.cut:

@@ -1,0 +1,67 @@
+"""`python -P -m agents --backend NAME …`: the process of one agent. `headrace agent` becomes this."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.lifecycle.options import RoleOptions, role_options
+
+if TYPE_CHECKING:
+    from pipeline.config.root import Config
+
+DEFAULT_BROKERS = ("127.0.0.1:9092",)
+
+
+@click.command()
+@click.option("--backend", required=True, metavar="NAME", help="The backend to deliver to, by its name.")
+@click.option(
+    "--group.instance-id",
+    "instance_id",
+    default="",
+    metavar="ID",
+    help="Static membership: a restart under the same ID takes its partitions up at once. One process an ID.",
+)
+@role_options("agent")
+def main(backend: str, instance_id: str, options: RoleOptions) -> None:
+    """Deliver from Kafka to one backend: remote_write or logs.clients of the configuration, by name."""
+    from agents.role import AgentRole  # noqa: PLC0415 — --help needs none of these
+    from pipeline.clock import SystemClock  # noqa: PLC0415
+    from pipeline.lifecycle.main import leave, serve  # noqa: PLC0415
+    from pipeline.telemetry.metrics import Telemetry  # noqa: PLC0415
+    from topics.errors import ConfigError  # noqa: PLC0415
+
+    telemetry = Telemetry()
+    try:
+        role = AgentRole(
+            backend, lambda: _load(options), telemetry=telemetry, clock=SystemClock(), instance_id=instance_id
+        )
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    options.setup_logging(role.name)
+    code = serve(
+        role,
+        telemetry=telemetry,
+        listen_address=options.listen_address,
+        address_file=options.address_file,
+        deadline_s=options.deadline_s,
+    )
+    leave(code)
+
+
+def _load(options: RoleOptions) -> Config:
+    """The configuration with the flags' brokers and prefix in it."""
+    from pipeline.config.load import load  # noqa: PLC0415 — --help needs none of it
+
+    config = load(options.config_file, promtail_file=options.promtail_file)
+    brokers = options.brokers or config.kafka.brokers or DEFAULT_BROKERS
+    prefix = options.prefix if options.prefix is not None else config.kafka.prefix
+    kafka = config.kafka.model_copy(update={"brokers": brokers, "prefix": prefix})
+    return config.model_copy(update={"kafka": kafka})
+
+
+if __name__ == "__main__":
+    main()

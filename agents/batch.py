@@ -1,0 +1,93 @@
+"""What is gathered into one request: records of one partition, in order, up to bounds.
+
+Nothing waits for a request to fill. While one is under way the queue grows, and the next one takes what is there: under
+load requests grow, at rest every record goes at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from topics import compression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it was read. `seen_before`: an earlier owner of the partition may have delivered it already."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, bytes]
+    timestamp_s: float
+    seen_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """All or a part of one record, ready to send: `block` is a snappy block of a body, `items` its samples or lines."""
+
+    record: Record
+    block: bytes
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one request. A single piece above them goes alone.
+
+    `max_items`: samples or lines; `max_bytes`: of the body as sent; `max_decoded_bytes`: of what it decodes to;
+    `split`: whether pieces above `max_items` must be cut (queue_config asks for it) or go whole.
+    """
+
+    max_items: int = 50_000
+    max_bytes: int = MIB
+    max_decoded_bytes: int = 16 * MIB
+    split: bool = False
+
+
+class RequestSize:
+    """The bound in bytes that a backend has shown to take: halved when it answers 413, never below 64 KiB."""
+
+    SMALLEST_BYTES = 64 * KIB
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def too_large(self, request_bytes: int) -> None:
+        """The backend answered 413 to a request of so many bytes."""
+        bound = max(min(self.limits.max_bytes, request_bytes) // 2, self.SMALLEST_BYTES)
+        scale = bound / self.limits.max_bytes
+        self.limits = Limits(
+            max_items=self.limits.max_items,
+            max_bytes=bound,
+            max_decoded_bytes=max(int(self.limits.max_decoded_bytes * scale), self.SMALLEST_BYTES),
+            split=self.limits.split,
+        )
+
+
+def requests(pieces: Iterable[Piece], size: RequestSize) -> Iterator[list[Piece]]:
+    """The pieces in order, grouped into requests within the bounds, which are asked anew for each."""
+    group: list[Piece] = []
+    items = sent_bytes = decoded_bytes = 0
+    for piece in pieces:
+        limits = size.limits
+        decoded = compression.decoded_size(piece.block)
+        items += piece.items
+        sent_bytes += len(piece.block)
+        decoded_bytes += decoded
+        full = items > limits.max_items or sent_bytes > limits.max_bytes or decoded_bytes > limits.max_decoded_bytes
+        if group and full:
+            yield group
+            group, items, sent_bytes, decoded_bytes = [], piece.items, len(piece.block), decoded
+        group.append(piece)
+    if group:
+        yield group

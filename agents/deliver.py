@@ -1,0 +1,205 @@
+"""Send, back off, divide, dead-letter: what it takes until every item of a request has an outcome.
+
+The promise kept here: `deliver` returns only when each item was acknowledged by the backend (2xx), is known to be there
+already, or is stored in the dead-letter topic. Only then may offsets be acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from agents.batch import Piece, RequestSize
+from agents.lane import Lane, State
+from agents.prepare import Preparer, bad_record_reason
+from pipeline.clients.backoff import Backoff
+from pipeline.clients.classify import SEEN_BEFORE
+from pipeline.clients.outcome import Delivered, Outcome, Refused, Rejected, Retry
+from pipeline.telemetry import catalogue
+from topics import compression
+from topics.errors import BadRecord, HeadraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agents.deadletter import DeadLetters
+    from agents.ledger import Ledger
+    from pipeline.clients.push import Client
+    from pipeline.clock import Clock
+    from pipeline.telemetry.metrics import Telemetry
+
+log = logging.getLogger(__name__)
+
+PROBE_MIN_S, PROBE_MAX_S = 1.0, 30.0
+SUSPECT_AFTER = 3
+"""After so many failures in a row a record that cannot be decoded may be the reason: some servers answer 500 then."""
+
+
+class Deliverer:
+    """One backend. Lanes call `deliver` independently of each other."""
+
+    def __init__(
+        self,
+        backend: str,
+        client: Client,
+        preparer: Preparer,
+        dead_letters: DeadLetters,
+        *,
+        ledger: Ledger,
+        size: RequestSize,
+        backoff: Callable[[], Backoff],
+        telemetry: Telemetry,
+        clock: Clock,
+        on_success: Callable[[Lane], None] = lambda lane: None,
+    ) -> None:
+        self._backend = backend
+        self._client = client
+        self._preparer = preparer
+        self._dead_letters = dead_letters
+        self._ledger = ledger
+        self._size = size
+        self._backoff = backoff
+        self._clock = clock
+        self._on_success = on_success
+        requests = telemetry.counter(catalogue.AGENT_REQUESTS)
+        self._requests = {
+            kind: requests.labels(backend, kind.__name__.lower()) for kind in (Delivered, Retry, Rejected, Refused)
+        }
+        self._seconds = telemetry.histogram(catalogue.AGENT_REQUEST_SECONDS).labels(backend)
+        self._bytes = telemetry.counter(catalogue.AGENT_REQUEST_BYTES).labels(backend)
+
+    async def deliver(self, lane: Lane, pieces: Sequence[Piece]) -> None:
+        """Return when every item of the pieces has an outcome, as long as it takes.
+
+        Raises Interrupted when the lane is asked to stop; what then has no outcome stays pending. Cancelling is safe:
+        nothing is counted that was not acknowledged.
+        """
+        await self._deliver(lane, list(pieces), again=False, divided=None)
+
+    async def discard(self, lane: Lane, piece: Piece, error: BadRecord) -> None:
+        """Dead-letter a record that cannot be read."""
+        await self._bury(lane, piece, bad_record_reason(error), str(error), status=0)
+
+    async def _deliver(self, lane: Lane, pieces: list[Piece], *, again: bool, divided: Rejected | None) -> None:
+        """`again`: the backend may have had these items in an earlier attempt; `divided`: why a larger one failed."""
+        attempt = _Attempt(self._backoff(), Backoff(PROBE_MIN_S, PROBE_MAX_S), again)
+        while pieces:
+            outcome = await self._send(lane, pieces)
+            match outcome:
+                case Delivered():
+                    self._count(lane, pieces)
+                    self._on_success(lane)
+                    return
+                case Rejected():
+                    await self._divide(lane, pieces, outcome, again=attempt.again, divided=divided)
+                    return
+                case Refused(reason, detail):
+                    self._show(lane, State.PAUSED, f"{reason}: {detail}")
+                    await lane.pause(attempt.probes.next())
+                case Retry(reason, after_s):
+                    attempt.again = True
+                    attempt.failures += 1
+                    self._show(lane, State.RETRYING, reason)
+                    if attempt.failures == SUSPECT_AFTER:
+                        pieces = await self._weed(lane, pieces)
+                    await lane.pause(attempt.backoff.next(after_s))
+
+    async def _send(self, lane: Lane, pieces: list[Piece]) -> Outcome:
+        lane.check()
+        body = compression.join_blocks([piece.block for piece in pieces])
+        if lane.state is State.IDLE:
+            lane.show(State.DELIVERING)
+        started = self._clock.monotonic()
+        outcome = await self._client.send(body)
+        self._seconds.observe(self._clock.monotonic() - started)
+        self._bytes.inc(len(body))
+        self._requests[type(outcome)].inc()
+        return outcome
+
+    def _count(self, lane: Lane, pieces: list[Piece]) -> None:
+        self._ledger.partition(lane.partition).deliver(sum(piece.items for piece in pieces))
+        if lane.state in (State.RETRYING, State.PAUSED):
+            log.info("backend %s: partition %d delivers again", self._backend, lane.partition)
+        lane.show(State.DELIVERING)
+
+    def _show(self, lane: Lane, state: State, reason: str) -> None:
+        if state is not lane.state:
+            log.warning("backend %s: partition %d is %s: %s", self._backend, lane.partition, state, reason)
+        lane.show(state, reason)
+
+    async def _divide(
+        self, lane: Lane, pieces: list[Piece], rejected: Rejected, *, again: bool, divided: Rejected | None
+    ) -> None:
+        """Halve until the bad items stand alone. In order: the first half has its outcome before the second is sent."""
+        if rejected.status == 413:
+            self._size.too_large(sum(len(piece.block) for piece in pieces))
+        halves: list[list[Piece]]
+        if len(pieces) > 1:
+            middle = len(pieces) // 2
+            halves = [pieces[:middle], pieces[middle:]]
+        else:
+            try:
+                two = self._preparer.halves(pieces[0])
+            except BadRecord as error:
+                await self.discard(lane, pieces[0], error)
+                return
+            if two is None:
+                await self._give_up(lane, pieces[0], rejected, again=again, divided=divided)
+                return
+            halves = [[two[0]], [two[1]]]
+        for half in halves:
+            await self._deliver(lane, half, again=again, divided=divided or rejected)
+
+    async def _give_up(
+        self, lane: Lane, piece: Piece, rejected: Rejected, *, again: bool, divided: Rejected | None
+    ) -> None:
+        """One item, and the backend rejects it. What it had from us before is counted; all else is dead-lettered.
+
+        Some backends store the good part of a request that they reject, so the same reason in a part of a request
+        that was rejected for another one means the same.
+        """
+        stored_in_part = divided is not None and divided.reason not in SEEN_BEFORE
+        if rejected.reason in SEEN_BEFORE and (again or piece.record.seen_before or stored_in_part):
+            self._ledger.partition(lane.partition).reject(rejected.reason, piece.items)
+            return
+        await self._bury(lane, piece, rejected.reason, rejected.detail, status=rejected.status)
+
+    async def _bury(self, lane: Lane, piece: Piece, reason: str, detail: str, *, status: int) -> None:
+        backoff = Backoff(0.1, 5.0)
+        while True:
+            lane.check()
+            try:
+                await self._dead_letters.store(piece, reason=reason, detail=detail, status=status)
+            except HeadraceError as error:
+                if not error.retriable:
+                    raise
+                self._show(lane, State.RETRYING, f"dead-letter topic: {error}")
+                await lane.pause(backoff.next())
+            else:
+                break
+        self._ledger.partition(lane.partition).dead_letter(reason, piece.items)
+        record = piece.record
+        where = f"{record.topic}/{record.partition}/{record.offset}"
+        log.warning(
+            "backend %s: %d items of %s dead-lettered: %s: %s", self._backend, piece.items, where, reason, detail
+        )
+
+    async def _weed(self, lane: Lane, pieces: list[Piece]) -> list[Piece]:
+        """Dead-letter the pieces that cannot be decoded, and answer the others."""
+        good = []
+        for piece in pieces:
+            if self._preparer.readable(piece):
+                good.append(piece)
+            else:
+                await self.discard(lane, piece, BadRecord("the record cannot be decoded"))
+        return good
+
+
+class _Attempt:
+    """What is known of one row of attempts."""
+
+    def __init__(self, backoff: Backoff, probes: Backoff, again: bool) -> None:
+        self.backoff = backoff
+        self.probes = probes
+        self.again = again
+        self.failures = 0

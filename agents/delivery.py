@@ -1,0 +1,175 @@
+"""The way from records to outcomes for one backend under one configuration: prepare, gather, deliver, account.
+
+A reload makes a new one; the old one is closed when no lane is inside it any more. Knows nothing of Faust.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agents.batch import KIB, Limits, Piece, Record, RequestSize, requests
+from agents.deliver import Deliverer
+from agents.logs import LogsCodec
+from agents.metrics import MetricsCodec
+from agents.prepare import Preparer
+from agents.rewrite import Rules
+from pipeline.clients.backoff import Backoff
+from pipeline.clients.loki import loki_client
+from pipeline.clients.remote_write import remote_write_client
+from pipeline.config.remote_write import RemoteWriteConfig
+from pipeline.relabel.program import Program
+from topics.errors import BadRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agents.codec import Codec
+    from agents.deadletter import DeadLetters
+    from agents.lane import Lane
+    from agents.ledger import Ledger
+    from pipeline.clients.push import PushClient
+    from pipeline.clock import Clock
+    from pipeline.config.backends import Backend
+    from pipeline.config.logs import LokiClientConfig
+    from pipeline.telemetry.metrics import Telemetry
+
+BREATH_EVERY_BYTES = 128 * KIB
+LOKI_LONGEST_BACKOFF_S = 30.0
+"""Promtail's default of five minutes would keep lines waiting long after Loki is back; a configured value is kept."""
+
+
+class Delivery:
+    """Use `open` before and `close` after. Lanes call `process` independently."""
+
+    def __init__(
+        self,
+        client: PushClient,
+        preparer: Preparer,
+        deliverer: Deliverer,
+        ledger: Ledger,
+        size: RequestSize,
+    ) -> None:
+        self._client = client
+        self._preparer = preparer
+        self._deliverer = deliverer
+        self._ledger = ledger
+        self.size = size
+        self._inside = 0
+        self._closing = False
+
+    async def open(self) -> None:
+        """Ready to send; connects to nothing yet."""
+        await self._client.open()
+
+    async def close(self) -> None:
+        """Close the connections as soon as no lane is inside."""
+        self._closing = True
+        if not self._inside:
+            await self._client.close()
+
+    def items(self, record: Record) -> int:
+        """How many samples or lines a record holds."""
+        return self._preparer.items(record)
+
+    async def process(self, lane: Lane, records: Sequence[Record], settled: Callable[[Record], None]) -> None:
+        """Give every item of the records its outcome; `settled` is called for each record, in order, when it has.
+
+        Raises Interrupted; cancelling is safe. The records not settled by then must be taken again.
+        """
+        account = self._ledger.partition(lane.partition)
+        self._inside += 1
+        try:
+            pieces = await self._prepare(lane, records)
+            sent = done = 0
+            for request in requests(pieces, self.size):
+                await self._deliverer.deliver(lane, request)
+                sent += len(request)
+                if sent < len(pieces):
+                    # The first record with a piece still to send has no outcome; all before it have.
+                    while records[done] is not pieces[sent].record:
+                        settled(records[done])
+                        done += 1
+            account.settle()
+            for record in records[done:]:
+                settled(record)
+        finally:
+            account.give_back()
+            self._inside -= 1
+            if self._closing and not self._inside:
+                await self._client.close()
+
+    async def _prepare(self, lane: Lane, records: Sequence[Record]) -> list[Piece]:
+        account = self._ledger.partition(lane.partition)
+        pieces: list[Piece] = []
+        breath = 0
+        for record in records:
+            items = self._preparer.items(record)
+            account.take(items)
+            try:
+                prepared = self._preparer.prepare(record, items)
+            except BadRecord as error:
+                await self._deliverer.discard(lane, Piece(record, record.value, items), error)
+                continue
+            account.rule_out(prepared.ruled_out)
+            pieces += prepared.pieces
+            breath += len(record.value)
+            if breath > BREATH_EVERY_BYTES:
+                breath = 0
+                await asyncio.sleep(0)  # the other lanes and the heartbeat of the process go on
+        return pieces
+
+
+def build(
+    backend: Backend,
+    external_labels: Mapping[str, str],
+    *,
+    dead_letters: DeadLetters,
+    ledger: Ledger,
+    on_success: Callable[[Lane], None],
+    telemetry: Telemetry,
+    clock: Clock,
+) -> Delivery:
+    """The delivery of a configured backend."""
+    settings = backend.settings
+    codec: Codec
+    if isinstance(settings, RemoteWriteConfig):
+        codec, client = MetricsCodec(), remote_write_client(settings, clock)
+    else:
+        codec, client = LogsCodec(), loki_client(settings, clock)
+    limits = _limits(settings)
+    rules = Rules(Program(settings.write_relabel_configs), external_labels)
+    preparer = Preparer(codec, None if rules.empty else codec.rewriter(rules), limits)
+    size = RequestSize(limits)
+    deliverer = Deliverer(
+        backend.name,
+        client,
+        preparer,
+        dead_letters,
+        ledger=ledger,
+        size=size,
+        backoff=_backoff(settings),
+        on_success=on_success,
+        telemetry=telemetry,
+        clock=clock,
+    )
+    return Delivery(client, preparer, deliverer, ledger, size)
+
+
+def _limits(settings: RemoteWriteConfig | LokiClientConfig) -> Limits:
+    if isinstance(settings, RemoteWriteConfig):
+        most = settings.queue_config.max_samples_per_send
+        return Limits() if most is None else Limits(max_items=most, split=True)
+    # Promtail's batchsize counts the lines' own bytes.
+    return Limits(max_decoded_bytes=settings.batchsize, max_bytes=max(settings.batchsize, 64 * KIB))
+
+
+def _backoff(settings: RemoteWriteConfig | LokiClientConfig) -> Callable[[], Backoff]:
+    if isinstance(settings, RemoteWriteConfig):
+        queue = settings.queue_config
+        return lambda: Backoff(queue.min_backoff, queue.max_backoff)
+    config = settings.backoff_config
+    longest_s = config.max_period
+    if "max_period" not in config.model_fields_set:
+        longest_s = max(config.min_period, LOKI_LONGEST_BACKOFF_S)
+    return lambda: Backoff(config.min_period, longest_s)

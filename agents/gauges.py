@@ -1,0 +1,66 @@
+"""Lag and age: how far the backend is behind, per partition, measured now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import KafkaError
+
+from agents.lane import Lane, State, overall
+from pipeline.telemetry import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.clock import Clock
+    from pipeline.telemetry.metrics import Telemetry
+
+ASK_S = 2.0
+
+
+class Gauges:
+    """The last measurement. `lag`: records by partition; `measured_s`: when, Unix seconds; 0.0: not yet."""
+
+    def __init__(self, telemetry: Telemetry, backend: str) -> None:
+        self.lag: dict[int, int] = {}
+        self.oldest_s = 0.0
+        self.measured_s = 0.0
+        self._backend = backend
+        self._lag = telemetry.gauge(catalogue.AGENT_LAG)
+        self._oldest = telemetry.gauge(catalogue.AGENT_OLDEST).labels(backend)
+        self._state = telemetry.gauge(catalogue.AGENT_STATE)
+
+    async def measure(self, app: Any, lanes: Mapping[Any, Lane], clock: Clock) -> None:
+        """Ask the broker where the partitions end, at most ASK_S. While no broker answers the last lag stands.
+
+        What a fetch brought along as the end would not do: a partition whose lane is full is not fetched.
+        """
+        now_s = clock.now()
+        ages = [now_s - lane.oldest_s for lane in lanes.values() if lane.oldest_s is not None]
+        self.oldest_s = max(ages, default=0.0)
+        self._oldest.set(self.oldest_s)
+        state, _, _ = overall(lanes.values())
+        for each in State:
+            self._state.labels(self._backend, str(each)).set(each is state)
+        try:
+            async with asyncio.timeout(ASK_S):
+                ends = await app.consumer.highwaters(*app.consumer.assignment())
+        except (TimeoutError, KafkaError):
+            return
+        self._show({tp.partition: self._behind(app, tp, end, lanes.get(tp)) for tp, end in ends.items()})
+        self.measured_s = now_s
+
+    @staticmethod
+    def _behind(app: Any, tp: Any, end: int, lane: Lane | None) -> int:
+        done = lane.next_offset if lane is not None else None
+        if done is None:
+            done = app.consumer._committed_offset[tp] or 0  # noqa: SLF001  as it was at the assignment
+        return max(end - done, 0)
+
+    def _show(self, lag: dict[int, int]) -> None:
+        for gone in self.lag.keys() - lag.keys():
+            self._lag.remove(self._backend, str(gone))
+        for partition, records in lag.items():
+            self._lag.labels(self._backend, str(partition)).set(records)
+        self.lag = lag

@@ -1,0 +1,36 @@
+"""The agent for metrics: bodies are prometheus.WriteRequest, parts are series, items are samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.codec import Part
+from agents.rewrite import MetricsRewriter, count_samples
+from topics import wire
+from topics.record import Kind
+
+if TYPE_CHECKING:
+    from agents.rewrite import Rules
+
+_SERIES, _METADATA = 1, 3
+
+
+class MetricsCodec:
+    """See `Codec`. Metadata is a part without samples."""
+
+    kind = Kind.METRICS
+    first_bytes = frozenset({_SERIES << 3 | wire.LENGTH_DELIMITED, _METADATA << 3 | wire.LENGTH_DELIMITED})
+
+    def parts(self, body: bytes) -> list[Part]:
+        """Each series and each metadata message by itself."""
+        parts = []
+        before = 0
+        for number, _, start, end in wire.walk(body):
+            items = count_samples(body[start:end]) if number == _SERIES else 0
+            parts.append(Part(body[before:end], items))
+            before = end
+        return parts
+
+    def rewriter(self, rules: Rules) -> MetricsRewriter:
+        """Rules over series."""
+        return MetricsRewriter(rules)

@@ -1,0 +1,159 @@
+"""A record becomes what is sent: passed through as it is, or decoded and relabelled.
+
+Our own producers' records are taken at their headers' word and never decoded without need. Any other record is decoded
+once: whatever is joined into a request must be a whole message, or it would swallow the beginning of its neighbour.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agents.batch import Limits, Piece, Record
+from topics import compression, wire
+from topics.errors import BadRecord, CorruptBlock, CorruptMessage, TooLarge
+from topics.record import RecordHeaders
+
+if TYPE_CHECKING:
+    from agents.codec import Codec, Part
+    from agents.rewrite import Rewriter
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A record, ready: `items` in it, those ruled out by rule, and the pieces that hold the rest, in order."""
+
+    items: int
+    pieces: list[Piece]
+    ruled_out: Counter[str] = field(default_factory=Counter)
+
+
+class Preparer:
+    """The rules and bounds of one backend, applied to records. `rewriter` None: there are no rules."""
+
+    def __init__(self, codec: Codec, rewriter: Rewriter | None, limits: Limits) -> None:
+        self._codec = codec
+        self._rewriter = rewriter
+        self._limits = limits
+
+    def items(self, record: Record) -> int:
+        """How many samples or lines a record holds, without looking inside if its headers say so.
+
+        A record that nobody can count counts as one: it must not vanish from the ledger.
+        """
+        try:
+            headers = _headers(record)
+            if headers is not None:
+                return headers.samples
+            return sum(part.items for part in self._codec.parts(_decoded(record)))
+        except BadRecord:
+            return 1
+
+    def prepare(self, record: Record, items: int) -> Prepared:
+        """`items` is what `items()` said. Raises BadRecord for a record that is not what its topic holds."""
+        headers = _headers(record)
+        if headers is not None and headers.kind is not self._codec.kind:
+            raise BadRecord(f"a record of {headers.kind} in a topic of {self._codec.kind}")
+        trusted = headers is not None and self._plausible(record.value)
+        if trusted and self._rewriter is None and not self._too_many(items):
+            return Prepared(items, [Piece(record, record.value, items)] if len(record.value) > 1 else [])
+        body = _decoded(record)
+        if not trusted:
+            self._codec.parts(body)  # raises for what is not a whole message
+        return self._rewritten(record, body, items)
+
+    def readable(self, piece: Piece) -> bool:
+        """Whether a piece, decoded, is what its topic holds."""
+        try:
+            self._codec.parts(compression.decompress(piece.block))
+        except BadRecord:
+            return False
+        return True
+
+    def halves(self, piece: Piece) -> tuple[Piece, Piece] | None:
+        """A piece as two, in order; None when it cannot be divided. Raises BadRecord for one that cannot be read."""
+        parts = self._codec.parts(compression.decompress(piece.block))
+        middle = len(parts) // 2
+        if not middle:
+            return None
+        return self._piece(piece.record, parts[:middle]), self._piece(piece.record, parts[middle:])
+
+    def _rewritten(self, record: Record, body: bytes, items: int) -> Prepared:
+        ruled_out: Counter[str] = Counter()
+        block: bytes | None = record.value
+        if self._rewriter is not None:
+            rewritten = self._rewriter.rewrite(body)
+            ruled_out = rewritten.ruled_out
+            if rewritten.body is None:
+                return Prepared(items, [], ruled_out)
+            if not rewritten.unchanged:
+                body = rewritten.body
+                block = None
+        left = items - ruled_out.total()
+        if self._too_many(left):
+            return Prepared(items, self._cut(record, body), ruled_out)
+        return Prepared(items, [Piece(record, block or compression.compress(body), left)] if body else [], ruled_out)
+
+    def _too_many(self, items: int) -> bool:
+        return self._limits.split and items > self._limits.max_items
+
+    def _cut(self, record: Record, body: bytes) -> list[Piece]:
+        pieces: list[Piece] = []
+        group: list[Part] = []
+        held = 0
+        for part in self._codec.parts(body):
+            if group and held + part.items > self._limits.max_items:
+                pieces.append(self._piece(record, group))
+                group, held = [], 0
+            group.append(part)
+            held += part.items
+        if group:
+            pieces.append(self._piece(record, group))
+        return pieces
+
+    @staticmethod
+    def _piece(record: Record, parts: list[Part]) -> Piece:
+        body = b"".join([part.field for part in parts])
+        return Piece(record, compression.compress(body), sum(part.items for part in parts))
+
+    def _plausible(self, block: bytes) -> bool:
+        """Whether a block begins as one of this kind must: a literal whose first byte is the tag of a field.
+
+        Costs nothing beside decoding and finds nearly everything that is no such block. Raises CorruptBlock, TooLarge.
+        """
+        size = compression.decoded_size(block)
+        if size > compression.MAX_DECODED_BYTES:
+            raise TooLarge(f"the record would decode to {size} bytes; the limit is {compression.MAX_DECODED_BYTES}")
+        if not size:
+            return len(block) == 1
+        _, pos = wire.read_varint(block, 0)
+        try:
+            element = block[pos]
+            # snappy: 00 in the low bits is a literal; its length stands in the tag, or in one to four bytes after it
+            extra = max((element >> 2) - 59, 0)
+            return element & 3 == 0 and block[pos + 1 + extra] in self._codec.first_bytes
+        except IndexError:
+            return False
+
+
+def bad_record_reason(error: BadRecord) -> str:
+    """A short name for why a record cannot be read, fit for a metric label."""
+    match error:
+        case CorruptBlock():
+            return "corrupt_block"
+        case TooLarge():
+            return "too_large"
+        case CorruptMessage():
+            return "corrupt_message"
+        case _:
+            return "bad_record"
+
+
+def _headers(record: Record) -> RecordHeaders | None:
+    """None: the record has none of ours. Raises BadRecord for ours that are malformed."""
+    return RecordHeaders.decode(record.headers) if "version" in record.headers else None
+
+
+def _decoded(record: Record) -> bytes:
+    return compression.decompress(record.value)

@@ -1,0 +1,233 @@
+"""Write relabelling of a record, series by series: keep, drop or rewrite; the decision memoised by raw label bytes.
+
+Samples and lines are never decoded: what follows the labels of a series or stream is carried along as bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from xxhash import xxh3_128_digest
+
+from agents.memo import Memo
+from topics import labels as label_sets
+from topics import push_request, wire, write_request
+from topics.errors import CorruptMessage, InvalidLabels
+from topics.write_request import ONE_SAMPLE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.relabel.program import Program
+    from topics.labels import LabelPairs
+
+KEEP = -1
+NO_LABELS_LEFT = "empty"
+MEMO_BYTES = 48 * 1024 * 1024
+
+Decision = int | bytes
+"""KEEP, the index of the rule that drops (the number of rules: no label is left), or what to send for the labels.
+
+For a stream that is its new label text; for a series the whole beginning of its field: tag, length of the series with
+one sample, labels.
+"""
+
+_SERIES_TAG = b"\x0a"
+_SAMPLE_TAG = b"\x12"
+_SAMPLE_REST = ONE_SAMPLE_BYTES - 1
+_PREFIXES_SIZE = 4096
+
+
+def _prefix(size: int) -> bytes:
+    """What stands before a series of `size` bytes."""
+    return _SERIES_TAG + wire.varint(size)
+
+
+_PREFIXES = tuple(_prefix(size) for size in range(_PREFIXES_SIZE))
+
+
+@dataclass(slots=True)
+class Rewritten:
+    """What is left of a body. `body` is None when every series was dropped; `unchanged` when nothing was touched.
+
+    `ruled_out`: samples (or lines) by the rule that dropped them; rules are named by their index in the list.
+    """
+
+    body: bytes | None
+    unchanged: bool = False
+    dropped_series: int = 0
+    ruled_out: Counter[str] = field(default_factory=Counter)
+
+
+class Rewriter(Protocol):
+    """The rules of one backend, applied to whole bodies."""
+
+    def rewrite(self, body: bytes) -> Rewritten:
+        """Apply the rules to a decoded body. Raises CorruptMessage for a body that is not what its topic holds."""
+
+
+class Rules:
+    """The decision about one label set: external labels first, then the rules, as Prometheus does it.
+
+    External labels never replace a label that is there (Prometheus: processExternalLabels; Promtail: LabelSet.Merge).
+    """
+
+    def __init__(self, program: Program, external_labels: Mapping[str, str]) -> None:
+        self._program = program
+        self._external = dict(external_labels)
+        self._names = [str(index) for index in range(len(program.rules))] + [NO_LABELS_LEFT]
+
+    @property
+    def empty(self) -> bool:
+        """Whether no label set is ever touched."""
+        return self._program.empty and not self._external
+
+    @property
+    def count(self) -> int:
+        """How many rules there are."""
+        return len(self._program.rules)
+
+    def named(self, dropped: Sequence[int]) -> Counter[str]:
+        """Numbers by dropping decision as numbers by the rule's name, fit for a metric label."""
+        return Counter({name: number for name, number in zip(self._names, dropped, strict=True) if number})
+
+    def decide(self, pairs: LabelPairs) -> LabelPairs | int:
+        """The label set to send, or the index of the rule that drops it."""
+        labels, rule = self._program.run(self._external | dict(pairs))
+        if labels is None:
+            return rule
+        return label_sets.make(labels) or len(self._names) - 1
+
+
+class MetricsRewriter:
+    """Rules over raw series of a WriteRequest; metadata passes as it is.
+
+    A series seen before costs one slice, one hash and one look-up. The memo key is the hash of the labels and of the
+    tag of the first sample. When that is what stands before the last 17 bytes of a raw series, then the labels end
+    there (no label begins with a sample's tag) and the rest is its sample. Any other shape is walked.
+    """
+
+    def __init__(self, rules: Rules, memo_bytes: int = MEMO_BYTES) -> None:
+        self._rules = rules
+        self._memo: Memo[Decision] = Memo(memo_bytes)
+
+    def rewrite(self, body: bytes) -> Rewritten:
+        """See `Rewriter`. Two series that the rules make equal are both sent: merging them is the backend's affair."""
+        series, metadata = write_request.split_all(body)
+        known = self._memo.recent.get
+        decisions = [known(xxh3_128_digest(raw[:-_SAMPLE_REST])) for raw in series]
+        if decisions.count(KEEP) == len(decisions):
+            return Rewritten(body, unchanged=True)
+        result = Rewritten(None)
+        parts: list[bytes] = []
+        dropped = [0] * (self._rules.count + 1)
+        changed = False
+        for raw, found in zip(series, decisions, strict=True):
+            if found is None:
+                decision, samples, part = self._slowly(raw)
+            else:
+                decision, samples, part = found, 1, raw[-ONE_SAMPLE_BYTES:]
+            if decision is KEEP:
+                size = len(raw)
+                parts += (_PREFIXES[size] if size < _PREFIXES_SIZE else _prefix(size), raw)
+            elif isinstance(decision, bytes):
+                changed = True
+                parts += (decision, part)
+            else:
+                changed = True
+                result.dropped_series += 1
+                dropped[decision] += samples or count_samples(raw)
+        if not changed:
+            return Rewritten(body, unchanged=True)
+        result.ruled_out = self._rules.named(dropped)
+        if parts or metadata:
+            result.body = b"".join(parts) + write_request.join_metadata(metadata)
+        return result
+
+    def _slowly(self, raw: bytes) -> tuple[Decision, int, bytes]:
+        """The decision, 0 for samples that are still to be counted, and what to put after a new head."""
+        end = write_request.labels_end(raw)
+        if not end:
+            raw = write_request.labels_first(raw)
+            end = write_request.labels_end(raw)
+        labels, tail = raw[:end], raw[end:]
+        key = xxh3_128_digest(labels + _SAMPLE_TAG)
+        decision = self._memo.find(key)
+        if decision is None:
+            decision = self._memo.add(key, self._decide(labels))
+        if isinstance(decision, bytes) and len(tail) != ONE_SAMPLE_BYTES:
+            # A remembered head says how long a series with one sample is; this one is of another length.
+            _, start = wire.read_varint(decision, 1)
+            return _prefix(len(decision) - start + len(tail)) + decision[start:], 0, tail
+        return decision, 0, tail
+
+    def _decide(self, labels: bytes) -> Decision:
+        try:
+            decided = self._rules.decide(write_request.decode_labels(labels))
+        except InvalidLabels as error:
+            raise CorruptMessage(str(error)) from None
+        if isinstance(decided, int):
+            return decided
+        encoded = write_request.encode_labels(decided)
+        return KEEP if encoded == labels else _prefix(len(encoded) + ONE_SAMPLE_BYTES) + encoded
+
+
+class LogsRewriter:
+    """Rules over the label text of raw streams of a PushRequest."""
+
+    def __init__(self, rules: Rules, memo_bytes: int = MEMO_BYTES) -> None:
+        self._rules = rules
+        self._memo: Memo[Decision] = Memo(memo_bytes)
+
+    def rewrite(self, body: bytes) -> Rewritten:
+        """See `Rewriter`."""
+        result = Rewritten(None)
+        kept: list[bytes] = []
+        changed = False
+        dropped = [0] * (self._rules.count + 1)
+        for raw in push_request.split(body):
+            labels, rest = _labels_and_rest(raw)
+            key = xxh3_128_digest(labels)
+            decision = self._memo.find(key)
+            if decision is None:
+                decision = self._memo.add(key, self._decide(labels))
+            if decision == KEEP:
+                kept.append(raw)
+                continue
+            changed = True
+            if isinstance(decision, bytes):
+                kept.append(wire.field(1, decision) + rest)
+            else:
+                result.dropped_series += 1
+                dropped[decision] += push_request.count_entries(raw)
+        result.unchanged = not changed
+        result.ruled_out = self._rules.named(dropped)
+        if kept:
+            result.body = push_request.join(kept) if changed else body
+        return result
+
+    def _decide(self, labels: bytes) -> Decision:
+        try:
+            decided = self._rules.decide(label_sets.parse_text(labels.decode()))
+        except (InvalidLabels, UnicodeDecodeError) as error:
+            raise CorruptMessage(f"the labels of a stream: {error}") from None
+        if isinstance(decided, int):
+            return decided
+        encoded = label_sets.text(decided).encode()
+        return KEEP if encoded == labels else encoded
+
+
+def _labels_and_rest(raw_stream: bytes) -> tuple[bytes, bytes]:
+    if raw_stream[:1] == b"\x0a":
+        size, start = wire.read_varint(raw_stream, 1)
+        if start + size <= len(raw_stream):
+            return raw_stream[start : start + size], raw_stream[start + size :]
+    labels = push_request.labels_of(raw_stream)
+    return labels, push_request.join_entries(push_request.entries_of(raw_stream))
+
+
+def count_samples(raw: bytes) -> int:
+    """Samples and histograms of a raw series, wherever its labels stand. Raises CorruptMessage."""
+    return write_request.count_samples(raw if raw[:1] == b"\x0a" else write_request.labels_first(raw))

@@ -1,0 +1,239 @@
+"""The agent as a role: waits for Kafka, owns the Faust app, exchanges the delivery at a reload, drains at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agents import delivery as deliveries
+from agents.app import agent_topics, create_app, dead_letter_sender, kafka_security, register
+from agents.deadletter import DeadLetters
+from agents.gauges import Gauges
+from agents.intake import Intake
+from agents.lane import State, overall
+from agents.ledger import Ledger
+from pipeline.config.backends import backends
+from pipeline.config.remote_write import RemoteWriteConfig
+from pipeline.config.render import rendered
+from topics import admin
+from topics.errors import ConfigError, HeadraceError, KafkaUnavailable, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aiohttp import web
+
+    from agents.app import AgentApp
+    from agents.delivery import Delivery
+    from pipeline.clock import Clock
+    from pipeline.config.backends import Backend
+    from pipeline.config.root import Config
+    from pipeline.telemetry.metrics import Telemetry
+
+log = logging.getLogger(__name__)
+
+PACE_S = 0.2
+DRAIN_S = 3.0
+STOP_S = 9.0
+"""Draining, committing and leaving the group together; below the process's own deadline."""
+WATCH_S = 0.2
+MEASURE_S = 1.0
+RETRY_S = 1.0
+
+
+class AgentFailed(HeadraceError):
+    """The agent cannot go on in this process. Nothing was committed that was not delivered; a new process goes on."""
+
+    retriable = True
+
+
+class AgentRole:
+    """The service "agent:<backend>"."""
+
+    def __init__(
+        self, name: str, load: Callable[[], Config], *, telemetry: Telemetry, clock: Clock, instance_id: str = ""
+    ) -> None:
+        """`load` reads the configuration; raises ConfigError, here and at each reload. `name` is the backend's."""
+        self._instance_id = instance_id
+        self._load = load
+        self._telemetry = telemetry
+        self._clock = clock
+        self._config = load()
+        self._backend = named(self._config, name)
+        self._ledger = Ledger(telemetry, name)
+        self._gauges = Gauges(telemetry, name)
+        self._app: AgentApp | None = None
+        self._intake: Intake | None = None
+        self._waiting_for = f"waiting for Kafka at {self._brokers}"
+
+    @property
+    def name(self) -> str:
+        """The role and its backend."""
+        return f"agent:{self._backend.name}"
+
+    @property
+    def _brokers(self) -> str:
+        return ",".join(self._config.kafka.brokers)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop`, then drain. Raises AgentFailed when Faust or the agent fails; TopicMismatch."""
+        if not await self._kafka(stop):
+            return
+        app = self._app = create_app(
+            self._backend, self._config.kafka, self._config.topics, instance_id=self._instance_id
+        )
+        self._dead_letters = DeadLetters(
+            dead_letter_sender(app, self._config.kafka, self._backend), self._backend.name, self._clock
+        )
+        delivery = self._new_delivery(self._backend)
+        await delivery.open()
+        intake = self._intake = Intake(app, delivery, self._clock, pace_s=PACE_S, drain_s=DRAIN_S)
+        register(app, self._config.kafka, self._backend, intake.run)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                start = tasks.create_task(app.start(), name="start of the Faust app")
+                await self._watch(app, intake, stop)
+                start.cancel()
+        finally:
+            await self._end(app, intake)
+
+    async def reload(self) -> None:
+        """Rules, client and bounds take effect with the next batch; Kafka and topics need a restart."""
+        config = self._load()
+        backend = named(config, self._backend.name)
+        fixed = (
+            ("kafka", self._config.kafka, config.kafka),
+            ("topics", self._config.topics, config.topics),
+            ("kind", self._backend.kind, backend.kind),
+        )
+        remedy = "this takes effect when the process is started again"
+        problems = [Problem("", 0, path, "changed", remedy) for path, old, new in fixed if old != new]
+        if problems:
+            raise ConfigError(problems)
+        changed = backend.settings != self._backend.settings
+        self._config, self._backend = config, backend
+        if self._intake is not None and changed:
+            old = self._intake.delivery
+            new = self._new_delivery(backend)
+            await new.open()
+            self._intake.delivery = new
+            self._intake.interrupt_waiting()
+            await old.close()
+
+    def ready(self) -> tuple[bool, str]:
+        """Ready while it takes part in its group, also when the backend is away: Kafka holds the data."""
+        if self._intake is None or not self._intake.assigned:
+            return False, self._waiting_for
+        state, reason, _ = overall(self._intake.lanes.values())
+        return True, f"{state}: {reason}" if reason else ""
+
+    def status(self) -> dict[str, Any]:
+        """State, lag and the ledger of the backend and of each partition."""
+        lanes = {tp.partition: lane for tp, lane in self._intake.lanes.items()} if self._intake else {}
+        state, reason, since = overall(lanes.values())
+        numbers = sorted(self._gauges.lag.keys() | self._ledger.partitions.keys())
+        return {
+            "backend": self._backend.name,
+            "kind": str(self._backend.kind),
+            "url": self._backend.redacted_url,
+            "state": str(state),
+            "state_reason": reason,
+            "state_since": since,
+            "lag_records": sum(self._gauges.lag.values()),
+            "lag_measured": self._gauges.measured_s,
+            "oldest_pending_s": self._gauges.oldest_s,
+            "ledger": self._ledger.summary(),
+            "partitions": {
+                str(number): {
+                    "lag_records": self._gauges.lag.get(number, 0),
+                    "state": str(lanes[number].state) if number in lanes else str(State.IDLE),
+                    "reason": lanes[number].reason if number in lanes else "",
+                    "ledger": self._ledger.partition(number).summary(),
+                }
+                for number in numbers
+            },
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        """No pages of its own."""
+        return []
+
+    def config_text(self) -> str:
+        """The whole configuration, secrets hidden."""
+        return rendered(self._config)
+
+    async def _kafka(self, stop: asyncio.Event) -> bool:
+        """Wait until Kafka answers and the topics are there as configured; False when `stop` came first."""
+        specs = agent_topics(self._config.kafka, self._config.topics, self._backend)
+        said = ""
+        while not stop.is_set():
+            try:
+                await admin.ensure(self._brokers, specs, security=kafka_security(self._config.kafka))
+                return True
+            except KafkaUnavailable as error:
+                self._waiting_for = f"waiting for Kafka at {self._brokers}: {error}"
+                if self._waiting_for != said:
+                    log.warning("%s; trying again", self._waiting_for)
+                said = self._waiting_for
+            await self._stopped_within(stop, RETRY_S)
+        return False
+
+    async def _watch(self, app: AgentApp, intake: Intake, stop: asyncio.Event) -> None:
+        """Until `stop`: keep the gauges, and look whether anything crashed: with a main of our own nobody else does."""
+        self._waiting_for = f"joining the consumer group {app.conf.id}"
+        measure_at = 0.0
+        while not await self._stopped_within(stop, WATCH_S):
+            if intake.failure is not None:
+                raise AgentFailed(f"partition work failed: {intake.failure!r}") from intake.failure
+            if app.crashed:
+                raise AgentFailed(f"the Kafka consumer failed: {app.crash_reason!r}")
+            if intake.assigned and self._clock.monotonic() >= measure_at:
+                measure_at = self._clock.monotonic() + MEASURE_S
+                await self._gauges.measure(app, intake.lanes, self._clock)
+
+    async def _end(self, app: AgentApp, intake: Intake) -> None:
+        """Drain, commit, leave the group; at most STOP_S. Cut short, it loses nothing: the uncommitted comes again."""
+        try:
+            async with asyncio.timeout(STOP_S):
+                await app.stop()
+        except TimeoutError:
+            log.warning("Kafka was not left in good order after %g s", STOP_S)
+        finally:
+            intake.cut()
+            self._intake = self._app = None
+            await intake.delivery.close()
+
+    def _new_delivery(self, backend: Backend) -> Delivery:
+        return deliveries.build(
+            backend,
+            _external_labels(backend),
+            dead_letters=self._dead_letters,
+            ledger=self._ledger,
+            on_success=lambda lane: self._intake.nudge_others(lane) if self._intake else None,
+            telemetry=self._telemetry,
+            clock=self._clock,
+        )
+
+    @staticmethod
+    async def _stopped_within(stop: asyncio.Event, delay_s: float) -> bool:
+        try:
+            async with asyncio.timeout(delay_s):
+                await stop.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def named(config: Config, name: str) -> Backend:
+    """The backend of that name. Raises ConfigError that lists those there are."""
+    found = {backend.name: backend for backend in backends(config)}
+    if name in found:
+        return found[name]
+    known = ", ".join(found) or "none"
+    raise ConfigError([Problem("", 0, "", f"no backend is called {name!r}", f"the configuration has: {known}")])
+
+
+def _external_labels(backend: Backend) -> Mapping[str, str]:
+    """The client's own. Those of `global` are on the series already: the scraper puts them there."""
+    return {} if isinstance(backend.settings, RemoteWriteConfig) else backend.settings.external_labels
