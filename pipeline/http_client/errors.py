@@ -16,6 +16,7 @@ No message holds a secret: URLs are shown without credentials and query.
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import ClassVar
 
@@ -119,9 +120,16 @@ def _interruption(error: Exception, where: str) -> HttpFailed:
         case aiohttp.ClientHttpProxyError():
             return ConnectionFailed(f"{where}: the proxy answered {error.status}")
         case OSError():
-            return ConnectionFailed(f"{where}: {error.strerror or type(error).__name__}")
+            return ConnectionFailed(f"{where}: {_system_words(error)}")
         case _:
             return ConnectionFailed(f"{where}: {type(error).__name__}")
+
+
+def _system_words(error: OSError) -> str:
+    """The system's words for its number; asyncio's own, such as "Connect call failed", say less."""
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return error.strerror or type(error).__name__
 
 
 def _certificate_words(error: Exception) -> str:

@@ -155,6 +155,7 @@ async def test_a_refused_connection_is_retriable():
     with pytest.raises(ConnectionFailed) as caught:
         await get(config(), f"http://127.0.0.1:{port}/")
     assert caught.value.retriable
+    assert "connection refused" in str(caught.value)
 
 
 async def test_an_unknown_host_says_so_without_the_credentials():
