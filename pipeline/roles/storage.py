@@ -23,7 +23,7 @@ def locked(folder: Path) -> Iterator[None]:
     lock = folder / "run.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise StorageInUse(f"--storage.path={folder} cannot be used: {error.strerror or error}") from error
     try:

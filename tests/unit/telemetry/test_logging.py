@@ -108,6 +108,13 @@ def test_credentials_are_masked(text: str, expected: str) -> None:
     assert masked(text) == expected
 
 
+@pytest.mark.parametrize("fmt", ["logfmt", "json"])
+def test_credentials_are_masked_in_a_message(fmt: str) -> None:
+    stream = lines(fmt)
+    logging.getLogger("x").warning("POST %s: 500", "https://me:hunter2@host/")
+    assert "POST https://<secret>@host/: 500" in stream.getvalue()
+
+
 def test_credentials_are_masked_in_a_traceback() -> None:
     stream = lines("logfmt")
     try:
