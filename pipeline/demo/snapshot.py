@@ -50,6 +50,11 @@ class BackendState:
         return self.ledger.get("in", 0) - sum(self.ledger.get(column, 0) for column in LEDGER[1:])
 
     @property
+    def done(self) -> int:
+        """What has an outcome."""
+        return self.ledger.get("in", 0) - self.ledger.get("pending", 0)
+
+    @property
     def settled(self) -> bool:
         """Nothing under way and nothing waiting."""
         return self.lag_records == 0 and not self.ledger.get("pending", 0)
@@ -78,6 +83,10 @@ class Snapshot:
                 return backend
         return BackendState(name, "")
 
+    def behind(self, backend: BackendState) -> int:
+        """Samples or lines that Kafka has and this backend has not yet."""
+        return max(0, self.acked(backend.kind) - backend.done)
+
     def acked(self, kind: str) -> int:
         """Samples or lines that Kafka has acknowledged."""
         return self.lines_acked if kind == "logs" else self.samples_acked
@@ -91,11 +100,12 @@ class Watcher:
         self._clock = clock
         self._sinks = tuple(sinks)
         self._envoys = tuple(envoys)
+        self._status: dict[str, Any] = {}
         self.run_address = ""
 
     async def look(self) -> Snapshot:
         """One snapshot. The sinks are asked after the run, so that at rest they cannot seem to be behind."""
-        status = await self._peek.json(self.run_address, "/api/v1/status") if self.run_address else {}
+        status = await self._ask_run()
         reports = await asyncio.gather(*(sink.report(self._peek) for sink in self._sinks))
         received = _received({sink.name: report for sink, report in zip(self._sinks, reports, strict=True) if report})
         roles = list(status.get("roles", {}).values())
@@ -114,6 +124,12 @@ class Watcher:
             lines_acked=_acked(tailer),
             backends=tuple(_backend(role, received) for role in roles if role.get("role") == "agent"),
         )
+
+    async def _ask_run(self) -> dict[str, Any]:
+        """The run's status; what it said last when a busy machine keeps it from answering."""
+        status = await self._peek.json(self.run_address, "/api/v1/status") if self.run_address else {}
+        self._status = status or self._status
+        return self._status
 
 
 def total(value: Any) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from pipeline.demo.backends import Backend, Sink, installed
+from pipeline.demo.backends import Backend, Installed, Sink, installed
 from pipeline.demo.envoy import Envoy
 from pipeline.demo.files import LOGS_BACKEND, SCRAPE_INTERVAL_S, Files
 from pipeline.demo.program import HEADRACE, DemoFailed, Program
@@ -29,6 +29,7 @@ PODS = (("shop", "cart-6f9d8c7b5-x2x4k"), ("shop", "orders-5c4b7d9f8-q7hzt"))
 _LOOK_S = 0.5
 _CALM_S = 5 * SCRAPE_INTERVAL_S  # the scraper ends the series of a target that is gone two to three intervals later
 _RUN_STOP_S = 20.0
+_QUERY_S = 15.0
 
 
 class Demo:
@@ -49,7 +50,7 @@ class Demo:
         self._run_address_file = folder / "run.address"
         self._run = Program("headrace run", self._run_argv(), self._files.logs / "run.log")
         self._last = Snapshot(0.0)
-        self.peak_lag = 0
+        self.peak_behind = 0
         self.notes: list[str] = []
 
     def _run_argv(self) -> tuple[str, ...]:
@@ -145,7 +146,7 @@ class Demo:
                 stop_traffic.set()
                 self._files.write_targets([])
                 problems = await self._calm()
-                await self._compare_with_real_backends()
+                problems += await self._ask_real_backends()
                 if self._settings.keep:
                     await self._keep(problems)
                 watching.cancel()
@@ -167,11 +168,12 @@ class Demo:
         await self._clock.sleep(settings.outage_s)
         began_s = self._clock.monotonic()
         await victim.start(self._peek)
-        self._view.phase(f"{victim.name} is back; its backlog of {self.peak_lag} records drains")
-        await self._wait(lambda: self._last.backend(victim.name).settled, settings.drain_timeout_s)
+        acked = self._last.samples_acked
+        self._view.phase(f"{victim.name} is back; its backlog of {self.peak_behind:,} samples drains")
+        await self._wait(lambda: self._last.backend(victim.name).done >= acked, settings.drain_timeout_s)
         took_s = self._clock.monotonic() - began_s
         self.notes.append(
-            f"{victim.name} was stopped for {settings.outage_s:g} s: backlog of {self.peak_lag} records, "
+            f"{victim.name} was stopped for {settings.outage_s:g} s: backlog of {self.peak_behind:,} samples, "
             f"drained {took_s:.1f} s after its return"
         )
         self._view.event(self.notes[-1])
@@ -215,16 +217,30 @@ class Demo:
             for labels in sorted(differing)[:5]
         ]
 
-    async def _compare_with_real_backends(self) -> None:
+    async def _ask_real_backends(self) -> list[str]:
+        """What their own queries find must be what was sent; they do not count stale markers."""
         received = self._last.backend(self._sinks[0].name).received
         if received is None:
-            return
+            return []
         due = received.unique - received.stale_markers
+        problems = []
         for backend in self._real:
-            found = await backend.samples(self._peek)
+            found = await self._query(backend, due)
             self.notes.append(
-                f"{backend.name} answers a query with {found} samples; without stale markers {due} were sent"
+                f"{backend.name} finds {found:,} samples by query ({received.stale_markers:,} ends of series apart)"
             )
+            if found != due:
+                problems.append(f"{backend.name}: a query finds {found} samples, {due} were sent")
+        return problems
+
+    async def _query(self, backend: Installed, due: int) -> int:
+        """What a query finds. VictoriaMetrics shows fresh samples a moment later, so it is asked again."""
+        deadline_s = self._clock.monotonic() + _QUERY_S
+        while True:
+            found = await backend.samples(self._peek)
+            if found == due or self._clock.monotonic() >= deadline_s:
+                return found or 0
+            await self._clock.sleep(_LOOK_S)
 
     async def _keep(self, problems: list[str]) -> None:
         """Go on as before the end, until cancelled."""
@@ -247,7 +263,7 @@ class Demo:
 
     async def _look(self) -> Snapshot:
         self._last = await self._watcher.look()
-        self.peak_lag = max(self.peak_lag, self._last.backend(self._sinks[1].name).lag_records or 0)
+        self.peak_behind = max(self.peak_behind, self._last.behind(self._last.backend(self._sinks[1].name)))
         self._view.show(self._last)
         return self._last
 

@@ -155,6 +155,7 @@ def _table(snapshot: Snapshot) -> Table:
     table.add_column("state")
     for column in (
         "lag (records)",
+        "behind",
         "in",
         "delivered",
         "ruled out",
@@ -181,6 +182,7 @@ def _row(backend: BackendState, snapshot: Snapshot) -> list[Text | str]:
         f"{backend.name} ({backend.kind})",
         state,
         "…" if backend.lag_records is None else f"{backend.lag_records:,}",
+        f"{snapshot.behind(backend):,}",
         *ledger,
         received,
         _missing(backend, snapshot),
@@ -196,12 +198,9 @@ def _missing(backend: BackendState, snapshot: Snapshot) -> Text:
 
 
 def _short(backend: BackendState, snapshot: Snapshot) -> str:
-    lag = "?" if backend.lag_records is None else backend.lag_records
-    return (
-        f"{backend.name}: {backend.state}, lag {lag}, in {backend.ledger.get('in', 0)}, "
-        f"delivered {backend.ledger.get('delivered', 0)}, pending {backend.ledger.get('pending', 0)}, "
-        f"missing {_missing(backend, snapshot)}"
-    )
+    text = f"{backend.name} {backend.state}, behind {snapshot.behind(backend):,}"
+    missing = _missing(backend, snapshot).plain
+    return text if missing == "0" else f"{text}, MISSING {missing}"
 
 
 def _clock() -> str:
