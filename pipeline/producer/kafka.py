@@ -31,16 +31,15 @@ class KafkaProducer:
     `producer_id` names the process in the headers of its records; a random part makes it new at each start.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 — security and id are optional words at the end of a long sentence
         self,
         brokers: str,
         config: ProducerConfig,
         telemetry: Telemetry,
         clock: Clock,
-        *,
-        producer_id: str,
-        max_message_bytes: int = 4 * 1024 * 1024,
         security: Mapping[str, Any] | None = None,
+        producer_id: str = "headrace",
+        *,
         flush_s: float = 8.0,
     ) -> None:
         self._config = config
@@ -54,7 +53,6 @@ class KafkaProducer:
             clock,
             headers=self._headers,
             on_ack=self._on_ack,
-            max_message_bytes=max_message_bytes,
             security=security,
         )
         self._appenders: dict[str, KafkaAppender] = {}
@@ -67,6 +65,7 @@ class KafkaProducer:
         self._acked_records_total = telemetry.counter(catalogue.PRODUCER_RECORDS)
         self._acked_samples_total = telemetry.counter(catalogue.PRODUCER_SAMPLES)
         self._acked_bytes_total = telemetry.counter(catalogue.PRODUCER_BYTES)
+        self._ack_seconds = telemetry.histogram(catalogue.PRODUCER_ACK_SECONDS)
         self._dropped_total = telemetry.counter(catalogue.PRODUCER_DROPPED)
         telemetry.gauge(catalogue.PRODUCER_SPOOL_BYTES).set_function(self._held_bytes)
         telemetry.gauge(catalogue.PRODUCER_SPOOL_LIMIT).set(config.spool_bytes)
@@ -76,6 +75,7 @@ class KafkaProducer:
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._owned = [
             self._tasks.create_task(self._sender.run(), name="producer sender"),
+            self._tasks.create_task(self._sender.watch(), name="producer watch"),
             self._tasks.create_task(self._linger(), name="producer linger"),
         ]
         return self
@@ -93,12 +93,15 @@ class KafkaProducer:
         """The topic's appender, the same at every call. Raises KafkaUnavailable while its partitions are unknown."""
         appender = self._appenders.get(topic)
         if appender is None:
-            partitions = await self._sender.partitions(topic)
-            packer = Packer(kind, self._config.record_bytes, self._config.linger)
+            partitions, max_message_bytes = await self._sender.describe(topic)
+            packer = Packer(kind, self._config.record_bytes, self._config.linger, max_message_bytes)
             appender = KafkaAppender(
                 self, topic, kind=kind, partitions=partitions, packer=packer, spool=self._spool, clock=self._clock
             )
             self._appenders[topic] = appender
+            for partition in range(partitions):
+                self._spool.lane(topic, partition)
+            self._sender.opened()
         return appender
 
     def status(self) -> dict[str, Any]:
@@ -115,7 +118,10 @@ class KafkaProducer:
         }
 
     async def flush(self, deadline_s: float) -> int:
-        """Send everything, for at most `deadline_s`; what is left then is dropped and counted. Returns its samples."""
+        """Send everything, for at most `deadline_s`; what is left then is dropped and counted. Returns its samples.
+
+        What `deliver` still waits for is not among them: its source has it.
+        """
         for appender in self._appenders.values():
             appender.close_all()
         with suppress(TimeoutError):
@@ -137,12 +143,9 @@ class KafkaProducer:
     def put(self, topic: str, packed: Packed, receipt: asyncio.Future[None] | None) -> None:
         """Queue one record."""
         lane = self._spool.lane(topic, packed.partition)
-        new = not lane.next_sequence
         parcel = Parcel(packed, lane.next_sequence, self._clock.monotonic(), receipt)
         lane.next_sequence += 1
         self._spool.put(lane, parcel)
-        if new:
-            self._sender.opened()
 
     async def _linger(self) -> None:
         """Close records whose time has come."""
@@ -173,12 +176,13 @@ class KafkaProducer:
             sequence=parcel.sequence,
         )
 
-    def _on_ack(self, lane: Lane, parcel: Parcel) -> None:
+    def _on_ack(self, lane: Lane, parcel: Parcel, waited_s: float) -> None:
         self._acked_records += 1
         self._acked_samples += parcel.packed.samples
         self._acked_records_total.labels(lane.topic).inc()
         self._acked_samples_total.labels(lane.topic).inc(parcel.packed.samples)
-        self._acked_bytes_total.labels(lane.topic).inc(parcel.size_bytes)
+        self._acked_bytes_total.labels(lane.topic).inc(len(parcel.packed.value))
+        self._ack_seconds.labels(lane.topic).observe(waited_s)
 
     def _on_drop(self, lane: Lane, parcel: Parcel, reason: str) -> None:
         samples = parcel.packed.samples
@@ -236,7 +240,7 @@ class KafkaAppender:
         self._producer.gathered()
 
     async def deliver(self, fragments: Sequence[Fragment]) -> None:
-        """Return when Kafka has them; see `Appender.deliver`. Raises HeadraceError for what Kafka never takes."""
+        """Return when Kafka has them; see `Appender.deliver`. What Kafka never takes is counted and logged, no more."""
         loop = asyncio.get_running_loop()
         await self._spool.wait_for_room(sum(len(fragment.payload) for fragment in fragments))
         receipts: list[asyncio.Future[None]] = []

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES: Final = 64 * 1024
 _SPLIT_BYTES: Final = 2 * 1024 * 1024  # decoded; a larger fragment is cut between series: agents decode whole records
+_RAW_BYTES: Final = 8 * 1024 * 1024  # decoded; a record is closed at this size even if it has compressed very well
+_HEADER_BYTES: Final = 4096  # more than what a record has besides its value
+_ITEM_FIELD: Final = 1  # WriteRequest.timeseries and PushRequest.streams alike; metadata is no series
 _COUNTERS: Final[dict[Kind, Callable[[bytes], int]]] = {
     Kind.METRICS: write_request.count_samples,
     Kind.LOGS: push_request.count_entries,
@@ -41,12 +44,16 @@ class Packed:
 class Pile:
     """What is gathered for one partition. `size_bytes`: what it holds in memory, compressed and not yet."""
 
-    __slots__ = ("_blocks", "_raw", "born_s", "max_ts_ms", "min_ts_ms", "partition", "samples", "series", "size_bytes")
+    __slots__ = (
+        "_blocks", "_raw", "born_s", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes", "samples", "series",
+        "size_bytes",
+    )  # fmt: skip
 
     def __init__(self, partition: int, born_s: float) -> None:
         self.partition = partition
         self.born_s = born_s
         self.size_bytes = 0
+        self.raw_bytes = 0
         self.series = 0
         self.samples = 0
         self.min_ts_ms = 0
@@ -57,6 +64,7 @@ class Pile:
     def add(self, fragment: Fragment) -> None:
         """Take the fragment; its payload's memory may be used again afterwards."""
         payload = fragment.payload
+        self.raw_bytes += len(payload)
         if len(payload) >= _PIECE_BYTES // 2:
             self._squeeze()
             self._keep(compress(payload))
@@ -82,8 +90,8 @@ class Pile:
     def _squeeze(self) -> None:
         if self._raw:
             self.size_bytes -= len(self._raw)
-            self._keep(compress(bytes(self._raw)))
-            self._raw.clear()
+            self._keep(compress(memoryview(self._raw)))
+            self._raw = bytearray()
 
     def _keep(self, block: bytes) -> None:
         self._blocks.append(block)
@@ -93,10 +101,16 @@ class Pile:
 class Packer:
     """The piles of one topic. Not safe for threads; never waits."""
 
-    def __init__(self, kind: Kind, record_bytes: int, linger_s: float) -> None:
-        """`record_bytes`: a record is closed when it has grown this large, compressed; `linger_s`: or this old."""
+    def __init__(self, kind: Kind, record_bytes: int, linger_s: float, max_message_bytes: int = 4 * 1024**2) -> None:
+        """`record_bytes`: a record is closed when it has grown this large, compressed; `linger_s`: or this old.
+
+        `max_message_bytes`: the topic's bound. A record that is not full yet and one more fragment stay below it,
+        even if nothing of the fragment can be compressed (snappy may then add a sixth).
+        """
+        half = max_message_bytes // 2
         self._count = _COUNTERS[kind]
-        self._record_bytes = record_bytes
+        self._record_bytes = min(record_bytes, half)
+        self._split_bytes = min(_SPLIT_BYTES, (half - _HEADER_BYTES) * 6 // 7)
         self._linger_s = linger_s
         self._piles: dict[int, Pile] = {}
 
@@ -116,14 +130,15 @@ class Packer:
         if pile is None:
             pile = self._piles[fragment.partition] = Pile(fragment.partition, now_s)
         pile.add(fragment)
-        return self._close(pile) if pile.size_bytes >= self._record_bytes else None
+        full = pile.size_bytes >= self._record_bytes or pile.raw_bytes >= _RAW_BYTES
+        return self._close(pile) if full else None
 
     def parts(self, fragment: Fragment) -> Iterator[Fragment]:
         """The fragment itself, or several when it is too large for one record to be handled in bounded memory."""
-        if len(fragment.payload) <= _SPLIT_BYTES:
+        if len(fragment.payload) <= self._split_bytes:
             yield fragment
             return
-        yield from _split(fragment, self._count)
+        yield from _split(fragment, self._count, self._split_bytes)
 
     def close(self, partition: int) -> Packed | None:
         """What is gathered for this partition, at once."""
@@ -144,16 +159,17 @@ class Packer:
         return pile.close()
 
 
-def _split(fragment: Fragment, count: Callable[[bytes], int]) -> Iterator[Fragment]:
+def _split(fragment: Fragment, count: Callable[[bytes], int], limit_bytes: int) -> Iterator[Fragment]:
     """Cut between top-level fields. Each part keeps the whole's time range: wider than true, never narrower."""
     body = bytes(fragment.payload)
     begin = pos = series = samples = 0
-    for _, _, start, end in walk(body):
-        series += 1
-        samples += count(body[start:end])
-        pos = end
-        if pos - begin >= _SPLIT_BYTES:
+    for number, _, start, end in walk(body):
+        if end - begin > limit_bytes and pos > begin:
             yield Fragment(fragment.partition, body[begin:pos], series, samples, fragment.min_ts_ms, fragment.max_ts_ms)
             begin, series, samples = pos, 0, 0
+        if number == _ITEM_FIELD:
+            series += 1
+            samples += count(body[start:end])
+        pos = end
     if pos > begin:
         yield Fragment(fragment.partition, body[begin:pos], series, samples, fragment.min_ts_ms, fragment.max_ts_ms)

@@ -5,8 +5,9 @@ Facts of aiokafka 0.14 that decide this file (guarded by tests/unit/producer/tes
 - An idempotent batch is retried without end, but for one case: with no leader known for longer than the request
   timeout it is failed after its sequence numbers were used up, and the broker refuses everything that follows. So no
   batch expires here.
-- Any failed batch leaves such a hole. The cure is a new producer, which has a new producer id, and everything that was
-  not acknowledged sent again in order. A reader may then see a record twice: its own sequence header shows it.
+- Any failed batch leaves such a hole. The cure is a new producer, which has a new producer id: no more is handed over,
+  what is on its way gets its answer, and then everything that was not acknowledged is sent again in order. A reader
+  may see a record twice only if Kafka has stored one that it failed: the record's own sequence header shows it.
 - A record larger than `max_request_size` is refused before it gets a sequence number: that leaves no hole.
 """
 
@@ -29,7 +30,8 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from topics.errors import HeadraceError, KafkaUnavailable
+from topics import admin
+from topics.errors import KafkaUnavailable
 from topics.keys import record_key
 
 if TYPE_CHECKING:
@@ -43,8 +45,10 @@ log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 1.0
 _SILENT_S: Final = 5.0  # without an acknowledgement for so long, something is wrong with Kafka
+_WATCH_S: Final = 1.0
 _STOP_S: Final = 2.0
-_METADATA_S: Final = 10.0
+_REQUEST_S: Final = 20.0  # a broker that has frozen is left after this; its records are sent again, same sequence
+_BATCH_HEADER_BYTES: Final = 256  # more than a batch of one record has besides the record
 _BATCH_BYTES: Final = 1024 * 1024
 # What Kafka says of a record that it will never take, however often it is sent.
 _NEVER: Final = (MessageSizeTooLargeError, InvalidMessageError, InvalidRequiredAcksError)
@@ -60,22 +64,23 @@ class Sender:
         clock: Clock,
         *,
         headers: Callable[[Lane, Parcel], RecordHeaders],
-        on_ack: Callable[[Lane, Parcel], None],
-        max_message_bytes: int,
+        on_ack: Callable[[Lane, Parcel, float], None],
         security: Mapping[str, Any] | None = None,
     ) -> None:
-        """`headers(lane, parcel)` makes a record's headers; `on_ack` is told of each acknowledged record."""
+        """`headers(lane, parcel)` makes a record's headers; `on_ack(lane, parcel, waited_s)` is told of each ack."""
         self._brokers = brokers
         self._spool = spool
         self._clock = clock
         self._headers = headers
         self._on_ack = on_ack
-        self._max_message_bytes = max_message_bytes
         self._security = dict(security or {})
         self._producer: AIOKafkaProducer | None = None
         self._broken = asyncio.Event()
+        self._in_flight = 0
+        self._answered = asyncio.Event()
         self._new_lane = asyncio.Event()
         self._partitions: dict[str, int] = {}
+        self._limits: dict[str, int] = {}
         self._why_not = "connecting"
         self._last_ack_s = clock.monotonic()
 
@@ -90,19 +95,22 @@ class Sender:
                 return f"no acknowledgement from {self._brokers} for {silent_s:.0f} s"
         return "connected"
 
-    async def partitions(self, topic: str) -> int:
-        """The topic's partition count. Raises KafkaUnavailable while no broker says it."""
-        if self._producer is None:
-            raise KafkaUnavailable(f"no Kafka answers at {self._brokers}: {self._why_not}")
+    async def describe(self, topic: str) -> tuple[int, int]:
+        """The topic's partition count and its max.message.bytes. Raises KafkaUnavailable while no broker says it."""
         try:
-            async with asyncio.timeout(_METADATA_S):
-                count = len(await self._producer.partitions_for(topic))
-        except (KafkaError, TimeoutError) as error:
-            raise KafkaUnavailable(
-                f"Kafka at {self._brokers} does not answer for topic {topic}: {error or type(error).__name__}"
-            ) from None
-        self._partitions[topic] = count
-        return count
+            found = await admin.describe(self._brokers, [topic], security=self._security)
+        except KafkaUnavailable as error:
+            self._why_not = str(error)
+            raise
+        state = found.get(topic)
+        if state is None or not state.partitions:
+            self._why_not = f"topic {topic} does not exist on {self._brokers}"
+            raise KafkaUnavailable(self._why_not)
+        limit = int(state.settings.get("max.message.bytes", _BATCH_BYTES))
+        if self._limits and limit < min(self._limits.values()):
+            self._broken.set()  # a client's bound is for all topics, and set when it is made
+        self._partitions[topic], self._limits[topic] = state.partitions, limit
+        return state.partitions, limit
 
     def opened(self) -> None:
         """There is a new lane in the spool."""
@@ -110,20 +118,42 @@ class Sender:
 
     async def run(self) -> None:
         """Send until cancelled. What was not acknowledged by then stays in the spool."""
+        await self._new_lane.wait()  # without a topic there is nothing to be connected for
         while True:
             self._broken.clear()
+            self._in_flight = 0
             async with self._client() as producer:
                 self._producer = producer
                 self._why_not = ""
                 try:
                     await self._serve(producer)
+                    await self._last_answers()
                 finally:
                     self._producer = None
                     self._why_not = "connecting again"
-            for lane in self._spool.lanes:
-                lane.recall()
-            log.warning("Kafka refused a record: everything not acknowledged is sent again by a new producer")
+            self._spool.recall()
+            log.warning("the Kafka client is replaced: what was not acknowledged is sent again")
             await self._clock.sleep(_RETRY_S)
+
+    async def watch(self) -> None:
+        """Say it once when Kafka falls silent, and once when it is back. Ends by cancellation."""
+        silent = False
+        while True:
+            await self._clock.sleep(_WATCH_S)
+            state = self.state()
+            if self._producer is None or silent == (state != "connected"):
+                continue
+            silent = not silent
+            if silent:
+                log.warning("%s; records wait in memory, %d bytes by now", state, self._spool.size_bytes)
+            else:
+                log.info("Kafka at %s acknowledges again", self._brokers)
+
+    async def _last_answers(self) -> None:
+        """Wait until the client has no record any more whose fate is open: sent again it could be there twice."""
+        while self._in_flight:
+            self._answered.clear()
+            await self._answered.wait()
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[AIOKafkaProducer]:
@@ -135,8 +165,9 @@ class Sender:
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=0,  # the packer has lingered already
-                max_batch_size=min(_BATCH_BYTES, self._max_message_bytes),
-                max_request_size=self._max_message_bytes,
+                request_timeout_ms=int(_REQUEST_S * 1000),
+                max_batch_size=min(_BATCH_BYTES, self._limit() - _BATCH_HEADER_BYTES),
+                max_request_size=self._limit() - _BATCH_HEADER_BYTES,
                 **self._security,
             )
             try:
@@ -160,6 +191,9 @@ class Sender:
         finally:
             await _stop(producer)
 
+    def _limit(self) -> int:
+        return min(self._limits.values(), default=_BATCH_BYTES)
+
     async def _serve(self, producer: AIOKafkaProducer) -> None:
         """One task a lane, until a batch fails."""
         async with asyncio.TaskGroup() as tasks:
@@ -180,8 +214,7 @@ class Sender:
         """Hand the lane's parcels over one by one; waits while the partition's batch is full or Kafka is away."""
         key = record_key(lane.partition, self._partitions[lane.topic])
         while True:
-            await lane.ready.wait()
-            parcel = self._spool.hand(lane)
+            parcel = await self._spool.next(lane, self._clock)
             try:
                 future = await self._send(producer, lane, parcel, key)
             except _NEVER as error:
@@ -190,6 +223,7 @@ class Sender:
             except KafkaError as error:
                 self._give_up(lane, error)
                 return
+            self._in_flight += 1
             future.add_done_callback(partial(self._settle, producer, lane, parcel))
 
     async def _send(self, producer: AIOKafkaProducer, lane: Lane, parcel: Parcel, key: bytes) -> asyncio.Future[object]:
@@ -208,14 +242,18 @@ class Sender:
     def _settle(self, producer: AIOKafkaProducer, lane: Lane, parcel: Parcel, future: asyncio.Future[object]) -> None:
         """The client's answer for one parcel."""
         error = None if future.cancelled() else future.exception()
-        if producer is not self._producer or parcel not in lane.handed:
-            return  # an answer to a client that was given up, or for a parcel that was abandoned
+        if producer is not self._producer:
+            return
+        self._in_flight -= 1
+        self._answered.set()
+        if parcel not in lane.handed:
+            return  # abandoned at the end
         if future.cancelled():
             self._broken.set()
         elif error is None:
             self._last_ack_s = self._clock.monotonic()
             self._spool.acknowledged(lane, parcel)
-            self._on_ack(lane, parcel)
+            self._on_ack(lane, parcel, self._last_ack_s - parcel.handed_s)
         else:
             if isinstance(error, _NEVER):
                 self._refuse(lane, parcel, error)
@@ -226,13 +264,17 @@ class Sender:
         self._broken.set()
 
     def _refuse(self, lane: Lane, parcel: Parcel, error: BaseException) -> None:
-        message = (
-            f"{lane.topic}-{lane.partition}: Kafka does not take a record of {parcel.size_bytes} bytes with"
-            f" {parcel.packed.samples} samples: {error or type(error).__name__} (topics.max_message_bytes is"
-            f" {self._max_message_bytes})"
+        log.error(
+            "%s-%d: Kafka never takes a record of %d bytes with %d samples, they are lost: %s (the topic's "
+            "max.message.bytes is %d)",
+            lane.topic,
+            lane.partition,
+            len(parcel.packed.value),
+            parcel.packed.samples,
+            str(error) or type(error).__name__,
+            self._limits[lane.topic],
         )
-        log.error("%s", message)
-        self._spool.refuse(lane, parcel, "refused_by_kafka", HeadraceError(message))
+        self._spool.refuse(lane, parcel, "refused_by_kafka")
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pipeline.clock import Clock
     from pipeline.producer.packer import Packed
+
+_OBJECTS_BYTES = 512
+_WINDOW_BYTES = 16 * 1024**2
 
 
 @dataclass(slots=True, eq=False)
@@ -25,11 +29,12 @@ class Parcel:
     sequence: int
     born_s: float
     receipt: asyncio.Future[None] | None = None
+    handed_s: float = 0.0
 
     @property
     def size_bytes(self) -> int:
-        """What it takes in memory and on the way."""
-        return len(self.packed.value)
+        """What it takes in memory: its value, and about half a kilobyte of objects around it."""
+        return len(self.packed.value) + _OBJECTS_BYTES
 
 
 @dataclass(slots=True, eq=False)
@@ -43,13 +48,6 @@ class Lane:
     next_sequence: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def recall(self) -> None:
-        """The Kafka client is gone: what it had and did not acknowledge goes to the head of the line again."""
-        self.waiting.extendleft(reversed(self.handed))
-        self.handed.clear()
-        if self.waiting:
-            self.ready.set()
-
 
 class Spool:
     """All lanes of one process, and their common bound."""
@@ -57,13 +55,18 @@ class Spool:
     def __init__(self, limit_bytes: int, on_drop: Callable[[Lane, Parcel, str], None]) -> None:
         """`on_drop(lane, parcel, reason)` is told of each parcel that will never be sent."""
         self._limit_bytes = limit_bytes
+        # What the Kafka client holds cannot be dropped any more: never more than a quarter of all.
+        self._window_bytes = min(_WINDOW_BYTES, limit_bytes // 4)
         self._on_drop = on_drop
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._room = asyncio.Event()
         self._room.set()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._window = asyncio.Event()
+        self._window.set()
         self.size_bytes = 0
+        self.handed_bytes = 0
         self.samples = 0
 
     @property
@@ -109,45 +112,69 @@ class Spool:
         self.samples += parcel.packed.samples
         self._empty.clear()
 
-    def hand(self, lane: Lane) -> Parcel:
-        """Move the lane's first waiting parcel to the handed ones."""
+    async def next(self, lane: Lane, clock: Clock) -> Parcel:
+        """Wait for the lane's next parcel and for room in the window, and move the parcel to the handed ones."""
+        while not (lane.waiting and self.handed_bytes < self._window_bytes):
+            await lane.ready.wait()
+            if self.handed_bytes >= self._window_bytes:
+                self._window.clear()
+                await self._window.wait()
         parcel = lane.waiting.popleft()
         if not lane.waiting:
             lane.ready.clear()
+        parcel.handed_s = clock.monotonic()
         lane.handed.append(parcel)
+        self.handed_bytes += parcel.size_bytes
         return parcel
+
+    def recall(self) -> None:
+        """The Kafka client is gone: what it had and did not acknowledge goes to the head of the lines again."""
+        for lane in self._lanes.values():
+            lane.waiting.extendleft(reversed(lane.handed))
+            lane.handed.clear()
+            if lane.waiting:
+                lane.ready.set()
+        self.handed_bytes = 0
+        self._window.set()
+
+    def _take_back(self, lane: Lane, parcel: Parcel) -> None:
+        lane.handed.remove(parcel)  # its head, nearly always
+        self.handed_bytes -= parcel.size_bytes
+        self._window.set()
 
     def acknowledged(self, lane: Lane, parcel: Parcel) -> None:
         """Kafka has it."""
-        lane.handed.remove(parcel)  # its head, nearly always
+        self._take_back(lane, parcel)
         self._forget(parcel)
         if parcel.receipt is not None and not parcel.receipt.done():
             parcel.receipt.set_result(None)
 
-    def refuse(self, lane: Lane, parcel: Parcel, reason: str, error: Exception) -> None:
-        """Kafka will never take it; a waiting source is told by `error`."""
-        lane.handed.remove(parcel)
+    def refuse(self, lane: Lane, parcel: Parcel, reason: str) -> None:
+        """Kafka will never take it: it is counted, and a waiting source goes on, or it would wait for ever."""
+        self._take_back(lane, parcel)
         self._discard(lane, parcel, reason)
         if parcel.receipt is not None and not parcel.receipt.done():
-            parcel.receipt.set_exception(error)
+            parcel.receipt.set_result(None)
 
     def abandon(self, reason: str) -> int:
-        """Drop everything that is left; how many samples that was."""
-        left = 0
+        """Let go of everything; how many samples are lost by that. (What has a receipt, its source still has.)"""
+        lost = 0
+        self.recall()
         for lane in self._lanes.values():
-            for parcel in (*lane.handed, *lane.waiting):
-                left += parcel.packed.samples
-                self._discard(lane, parcel, reason)
-                if parcel.receipt is not None:
+            for parcel in lane.waiting:
+                if parcel.receipt is None:
+                    lost += parcel.packed.samples
+                    self._discard(lane, parcel, reason)
+                else:
+                    self._forget(parcel)
                     parcel.receipt.cancel()
-            lane.handed.clear()
             lane.waiting.clear()
             lane.ready.clear()
-        return left
+        return lost
 
     def oldest_handed_s(self) -> float | None:
-        """When the oldest parcel that waits for its acknowledgement was made (monotonic seconds)."""
-        return min((lane.handed[0].born_s for lane in self._lanes.values() if lane.handed), default=None)
+        """When the oldest parcel that waits for its acknowledgement was handed over (monotonic seconds)."""
+        return min((lane.handed[0].handed_s for lane in self._lanes.values() if lane.handed), default=None)
 
     def _drop_oldest(self) -> bool:
         oldest: tuple[Lane, Parcel] | None = None
