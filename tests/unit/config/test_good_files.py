@@ -241,6 +241,14 @@ def test_a_promtail_file_works_unchanged(monkeypatch, tmp_path):
     ]
 
 
+def test_relative_paths_of_a_promtail_file_start_from_the_working_directory(monkeypatch, tmp_path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/promtail.yml").write_text("positions: {filename: positions.yaml}\n")
+    monkeypatch.chdir(tmp_path)
+    config = load(DATA / "empty.good.yml", promtail_file=Path("etc/promtail.yml"), environ={})
+    assert config.logs.positions.filename == str(tmp_path / "positions.yaml")
+
+
 def test_logs_in_both_files_are_refused(tmp_path):
     (tmp_path / "main.yml").write_text("logs:\n  clients: [{url: 'http://h/x'}]\n")
     (tmp_path / "promtail.yml").write_text("clients: [{url: 'http://h/x'}]\n")
