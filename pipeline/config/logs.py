@@ -132,6 +132,12 @@ class LogScrapeConfig(Section):
         """Whether lines are in the CRI format."""
         return any(stage.cri is not None for stage in self.pipeline_stages)
 
+    def warnings(self) -> Iterator[Fault]:
+        """Promtail passes over a target without a path, and so do we; but not in silence."""
+        for index, static in enumerate(self.static_configs):
+            if "__path__" not in static.labels and not self.relabel_configs:
+                yield Fault("no __path__: no file is read for this", "add it to labels", ("static_configs", index))
+
 
 class PositionsConfig(Section):
     """`positions`: where the tailer keeps how far it has read. None: in the storage folder."""

@@ -64,7 +64,7 @@ def _messages():
 def _warns(node):
     """Warnings are not errors, and one message needs two files: test_good_files.py has them."""
     said = [str(part.value) for part in ast.walk(node) if isinstance(part, ast.Constant)]
-    return any(text.startswith(("headrace ", "logs are configured")) for text in said)
+    return any(text.startswith(("headrace ", "logs are configured", "no __path__")) for text in said)
 
 
 def _fixed(node):

@@ -249,6 +249,14 @@ def test_relative_paths_of_a_promtail_file_start_from_the_working_directory(monk
     assert config.logs.positions.filename == str(tmp_path / "positions.yaml")
 
 
+def test_log_targets_without_a_path_are_warned_of(tmp_path):
+    path = tmp_path / "c.yml"
+    path.write_text("logs:\n  scrape_configs:\n  - job_name: a\n    static_configs:\n    - labels: {job: a}\n")
+    (note,) = load(path, environ={}).notes
+    assert (note.line, note.path) == (5, "logs.scrape_configs[0].static_configs[0]")
+    assert note.message == "no __path__: no file is read for this"
+
+
 def test_logs_in_both_files_are_refused(tmp_path):
     (tmp_path / "main.yml").write_text("logs:\n  clients: [{url: 'http://h/x'}]\n")
     (tmp_path / "promtail.yml").write_text("clients: [{url: 'http://h/x'}]\n")
