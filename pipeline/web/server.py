@@ -133,7 +133,8 @@ class WebServer:
         state = "ready" if ready else f"not ready: {html.escape(reason)}"
         text = (
             '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-            '<meta name="viewport" content="width=device-width"><style>body{font:16px/1.6 system-ui,sans-serif;'
+            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+            "<style>body{font:16px/1.6 system-ui,sans-serif;"
             f"margin:2rem auto;max-width:40rem;padding:0 1rem}}</style><title>headrace {role}</title>"
             f"<h1>headrace {role}</h1><p>{state}</p><ul>{links}</ul></html>"
         )
