@@ -19,7 +19,8 @@ VECTORS = json.loads((Path(__file__).parents[1] / "data/expositions/prometheus_t
 
 
 def read(text: bytes) -> tuple[list[list[object]], bool]:
-    parser, samples = PrometheusParser(text), []
+    parser = PrometheusParser(text)
+    samples: list[list[object]] = []
     try:
         while (sample := parser.next()) is not None:
             labels = [[_latin(name), _latin(value)] for name, value in sample.labels()]
