@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LEDGER = ("in", "delivered", "ruled_out", "rejected", "dead_lettered", "pending")
 _TONES = {"delivering": "good", "idle": "good", "retrying": "bad", "paused": "bad"}
 _DOWN_SHOWN = 50
+_OWN_PAGES = {"scraper": ["targets"], "tailer": ["tail"]}
 _TARGET = {"job": "", "url": "", "health": "unknown", "last_error": ""}
 
 
@@ -113,6 +114,7 @@ def shown(roles: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     members = list(roles.values())
     return {
         "roles": members,
+        "own_pages": _OWN_PAGES,
         "backends": [_backend(member) for member in members if member["role"] == "agent"],
         "targets": next((_targets(member) for member in members if member["role"] == "scraper"), None),
         "files": next((_files(member) for member in members if member["role"] == "tailer"), None),
@@ -125,7 +127,7 @@ def _backend(member: dict[str, Any]) -> dict[str, Any]:
     state = status.get("state") or member["state"]
     ledger = [_total(status["ledger"].get(column, 0)) for column in _LEDGER] if "ledger" in status else []
     # Before the agent answers, what the supervisor knows of it is the reason.
-    reason = status.get("reason") if status else member["reason"]
+    reason = (status.get("state_reason") or status.get("reason")) if status else member["reason"]
     return {
         "name": member["backend"],
         "kind": member["kind"],

@@ -93,6 +93,17 @@ def test_libraries_speak_from_warn_up() -> None:
     assert "assigned" in stream.getvalue()
 
 
+def test_a_service_that_announces_its_steps_is_heard_at_debug_only() -> None:
+    stream = lines("logfmt")
+    logging.getLogger("agents.app").info("[^-%s]: Starting...", "AgentApp")
+    assert stream.getvalue() == ""
+    logging.getLogger("agents.app").warning("[^-%s]: crashed", "AgentApp")
+    assert "crashed" in stream.getvalue()
+    stream = lines("logfmt", "debug")
+    logging.getLogger("agents.app").info("[^-%s]: Starting...", "AgentApp")
+    assert "Starting" in stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
