@@ -54,7 +54,6 @@ def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Te
             telemetry,
             clock,
             producer_id=f"{socket.gethostname()}/{kind.value}",
-            max_message_bytes=topics.max_message_bytes,
             security=client_security,
             flush_s=FLUSH_S[kind],
         )

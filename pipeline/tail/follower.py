@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from pipeline.producer.appender import Fragment
     from pipeline.tail.claims import Claims
     from pipeline.tail.identity import FileKey
+    from pipeline.tail.journal import Journal
     from pipeline.tail.lines import Decoder, Lines
     from pipeline.tail.metrics import TailMetrics
     from pipeline.tail.options import TailOptions
-    from pipeline.tail.positions import Position, PositionStore
+    from pipeline.tail.positions import Position
     from pipeline.tail.streams import PathStreams
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class PathFollower:
         streams: PathStreams,
         decoder: Decoder,
         *,
-        store: PositionStore,
+        journal: Journal,
         claims: Claims,
         metrics: TailMetrics,
         options: TailOptions,
@@ -67,7 +68,8 @@ class PathFollower:
         self.error = ""
         self.last_read_s = 0.0
         self._decoder = decoder
-        self._store = store
+        self._journal = journal
+        self._store = journal.store
         self._claims = claims
         self._metrics = metrics
         self._options = options
@@ -159,6 +161,8 @@ class PathFollower:
             self._waiting[reader.serial] = position
 
     def _append(self, reader: FileReader, now_s: float) -> None:
+        if self._store.get(reader.key) is None:
+            self._journal.note(reader.position())
         reader.quiet_since_s = now_s
         self._chain.append(reader)
 

@@ -34,6 +34,11 @@ class Journal(Protocol):
     def store(self) -> PositionStore:
         """What is committed, by file. The tailer reads it and forgets files in it; only `write` moves it."""
 
+    def note(self, position: Position) -> None:
+        """A file is known from now on, read up to nowhere yet: should we end before its first line is acknowledged, the
+        next start must look for it under the name that it has by then.
+        """
+
     async def write(self, fragments: Sequence[Fragment], positions: Sequence[Position]) -> None:
         """Return when the lines are acknowledged and the positions moved; waits as long as Kafka is away.
 
@@ -70,6 +75,11 @@ class FileJournal:
     def store(self) -> PositionStore:
         """What is committed, by file."""
         return self._store
+
+    def note(self, position: Position) -> None:
+        """Into the file with the next save. Nothing is claimed of Kafka, so nothing waits for it."""
+        self._store.update([position])
+        self._moved.set()
 
     async def write(self, fragments: Sequence[Fragment], positions: Sequence[Position]) -> None:
         """Return when Kafka has acknowledged the lines. The positions move then, and in no other place."""

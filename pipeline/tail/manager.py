@@ -213,7 +213,7 @@ class TailManager:
                 path,
                 streams,
                 self._decoder(target),
-                store=self._journal.store,
+                journal=self._journal,
                 claims=self._claims,
                 metrics=self._metrics,
                 options=self._options,

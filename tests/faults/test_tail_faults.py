@@ -35,6 +35,7 @@ class Writer:
         self.written = 0
         self._rotate_lines = rotate_lines
         self._keep = keep
+        self.may_rotate = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._old: list[Path] = []
@@ -57,8 +58,8 @@ class Writer:
             for _ in range(chance.randrange(1, 60)):
                 self._line(out)
             out.flush()
-            if self.written >= rotate_at:
-                rotate_at += self._rotate_lines
+            if self.written >= rotate_at and self.may_rotate.is_set():
+                rotate_at = self.written + self._rotate_lines
                 out.close()
                 self._rotate()
                 out = self.path.open("a")
@@ -121,6 +122,17 @@ def read_up(process: Headrace) -> Callable[[], bool]:
     return check
 
 
+def begin(process: Headrace, writers: list[Writer]) -> None:
+    """Start writing; let files be rotated when the tailer follows every path. It cannot know of what was before."""
+    process.wait_ready()
+    for writer in writers:
+        writer.start()
+    paths = {str(writer.path) for writer in writers}
+    wait_for("the files to be known", lambda: paths <= {one["path"] for one in process.status().get("files", [])})
+    for writer in writers:
+        writer.may_rotate.set()
+
+
 async def verdict(kafka: KafkaPeer, prefix: str, writers: list[Writer]) -> int:
     """Every line of every writer is in the topic, in order of first coming. Returns the repeats."""
     found = await lines_in(kafka.brokers, TopicNames(prefix).logs)
@@ -136,9 +148,7 @@ async def test_rotation_under_load_loses_nothing_repeats_nothing_and_keeps_the_o
     tailer: Headrace, pods: Path, kafka: KafkaPeer, kafka_prefix: str
 ) -> None:
     writers = [Writer(pods / f"ns_pod-{n}_uid" / "0.log") for n in range(3)]
-    tailer.wait_ready()
-    for writer in writers:
-        writer.start()
+    begin(tailer, writers)
     wait_for("many lines", lambda: all(writer.written > 30_000 for writer in writers))
     for writer in writers:
         writer.stop()
@@ -151,9 +161,7 @@ async def test_kill_9_in_a_loop_loses_nothing_and_repeats_little(
     tailer: Headrace, pods: Path, kafka: KafkaPeer, kafka_prefix: str
 ) -> None:
     writers = [Writer(pods / f"ns_pod-{n}_uid" / "0.log", keep=10**6) for n in range(3)]
-    tailer.wait_ready()
-    for writer in writers:
-        writer.start()
+    begin(tailer, writers)
     chance = random.Random(3)
     kills = 12
     for _ in range(kills):
@@ -176,10 +184,7 @@ async def test_kafka_away_for_a_while_loses_nothing_and_the_tailer_keeps_rotated
 ) -> None:
     writers = [Writer(pods / f"ns_pod-{n}_uid" / "0.log", rotate_lines=2000, keep=1) for n in range(2)]
     with Headrace(*arguments(tmp_path, pods, private_kafka, kafka_prefix)) as tailer:
-        tailer.wait_ready()
-        for writer in writers:
-            writer.start()
-        wait_for("lines", lambda: writers[0].written > 1000)
+        begin(tailer, writers)
         await private_kafka.akill9()
         at = writers[0].written
         wait_for("rotations without Kafka", lambda: writers[0].written > at + 10_000)
@@ -196,15 +201,13 @@ async def test_a_stop_while_kafka_is_away_is_quick_and_loses_nothing(
 ) -> None:
     writer = Writer(pods / "ns_pod_uid" / "0.log", keep=10**6)
     with Headrace(*arguments(tmp_path, pods, private_kafka, kafka_prefix)) as tailer:
-        tailer.wait_ready()
-        writer.start()
-        wait_for("lines", lambda: writer.written > 1000)
+        begin(tailer, [writer])
         await private_kafka.akill9()
         at = writer.written
         wait_for("lines without Kafka", lambda: writer.written > at + 1000)
-        begin = time.monotonic()
-        assert tailer.stop() == 0
-        assert time.monotonic() - begin < 20
+        start_s = time.monotonic()
+        assert tailer.stop() == 0, tailer.log_text
+        assert time.monotonic() - start_s < 20
         await private_kafka.astart()
         tailer.start()
         tailer.wait_ready()

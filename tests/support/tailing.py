@@ -61,13 +61,15 @@ async def until(what: str, check: Callable[[], object]) -> None:
 class Tail:
     """A running manager with a list for Kafka."""
 
-    def __init__(self, storage: Path, targets: Sequence[LogTarget], appender: ListAppender, options: TailOptions):
+    def __init__(
+        self, storage: Path, targets: Sequence[LogTarget], appender: ListAppender, options: TailOptions, drain_s: float
+    ) -> None:
         self.telemetry = Telemetry()
         self.appender = appender
         self.store = PositionStore(storage / "positions.json").open()
         clock = SystemClock()
         journal = FileJournal(appender, self.store, clock, options.save_interval_s)
-        self.manager = TailManager(journal, TailMetrics(self.telemetry), clock, options, drain_s=5.0)
+        self.manager = TailManager(journal, TailMetrics(self.telemetry), clock, options, drain_s=drain_s)
         self.manager.apply(targets)
 
     @property
@@ -88,9 +90,10 @@ async def tailing(
     *targets: LogTarget,
     appender: ListAppender | None = None,
     options: TailOptions = FAST,
+    drain_s: float = 5.0,
 ) -> AsyncIterator[Tail]:
     """Run a manager; at the end it drains and the positions are saved."""
-    tail = Tail(storage, targets, appender or ListAppender(), options)
+    tail = Tail(storage, targets, appender or ListAppender(), options, drain_s)
     stop = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as tasks:

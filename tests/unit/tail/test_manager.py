@@ -137,6 +137,24 @@ async def test_rotation_while_the_tailer_was_down_reads_the_old_files_first(tmp_
     assert tail.lines[str(log)] == expected(10, 45)
 
 
+async def test_what_was_found_but_never_acknowledged_is_found_again_after_a_restart(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    appender = ListAppender()
+    appender.away = True
+    log.write_text(numbered(0, 10))
+    options = dataclasses.replace(FAST, rotate_wait_s=5.0)
+    async with tailing(tmp_path, target(log), appender=appender, options=options, drain_s=0.1) as tail:
+        await until("the round to wait", lambda: appender.deliveries)
+        log.rename(tmp_path / "a.log.2")
+        log.write_text(numbered(10, 20))
+        await until("the rotation", functools.partial(rotated, tail, 1))
+    log.rename(tmp_path / "a.log.1")
+    log.write_text(numbered(20, 30))
+    async with tailing(tmp_path, target(log)) as tail:
+        await until("all lines", lambda: tail.count(log) == 30)
+    assert tail.lines[str(log)] == expected(0, 30)
+
+
 async def test_a_rotated_file_that_also_matches_the_glob_is_not_sent_twice(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text(numbered(0, 10))
