@@ -82,12 +82,16 @@ class Sink:
 
 @dataclass
 class Installed:
-    """A real backend found on PATH. `arguments` may hold `{port}` and `{folder}`."""
+    """A real backend found on PATH. `arguments` may hold `{port}` and `{folder}`.
+
+    `shows_stale_markers`: whether a query shows the markers at the end of a series among its samples.
+    """
 
     name: str
     binary: str
     arguments: tuple[str, ...]
     ready_path: str
+    shows_stale_markers: bool
     folder: Path
     program: Program = field(init=False)
     port: int = 0
@@ -121,25 +125,26 @@ class Installed:
         await self.program.until(self.ready_path, ready, _START_S)
 
     async def samples(self, peek: Peek) -> int | None:
-        """How many samples its query finds (stale markers are not samples to it); None when it does not say."""
-        query = "/api/v1/query?query=sum(count_over_time(%7B__name__%3D~%22.%2B%22%7D%5B1h%5D))"
-        answer = await peek.json(self.address, query)
-        result = answer.get("data", {}).get("result", [])
-        return int(float(result[0]["value"][1])) if result else None
+        """How many samples a query finds; None when it does not say."""
+        # As it is stored: functions such as count_over_time drop the name, and then series fall together.
+        answer = await peek.json(self.address, "/api/v1/query?query=%7B__name__%3D~%22.%2B%22%7D%5B1h%5D")
+        if answer.get("status") != "success":
+            return None
+        return sum(len(series["values"]) for series in answer["data"]["result"])
 
 
 def installed(folder: Path) -> list[Installed]:
     """The real backends that this machine has."""
     known = (
-        ("prometheus", "prometheus", "/-/ready",
+        ("prometheus", "prometheus", "/-/ready", False,
          ("--config.file={folder}/prometheus.yml", "--storage.tsdb.path={folder}/data", "--log.level=warn",
           "--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver")),
-        ("victoriametrics", "victoria-metrics", "/health",
+        ("victoriametrics", "victoria-metrics", "/health", True,
          ("-storageDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}", "-memory.allowedBytes=64MB",
           "-search.latencyOffset=0s", "-search.disableCache")),
     )  # fmt: skip
     return [
-        Installed(name, binary, arguments, ready_path, folder / name)
-        for name, command, ready_path, arguments in known
+        Installed(name, binary, arguments, ready_path, shows_stale_markers, folder / name)
+        for name, command, ready_path, shows_stale_markers, arguments in known
         if (binary := shutil.which(command)) is not None
     ]

@@ -146,8 +146,7 @@ def _acked(status: dict[str, Any]) -> int:
 
 
 def _kafka(status: dict[str, Any]) -> str:
-    kafka = status.get("kafka", {})
-    return str(kafka.get("brokers") or kafka.get("address") or "") if isinstance(kafka, dict) else str(kafka)
+    return ", ".join(status.get("kafka", {}).get("brokers", ()))
 
 
 def _backend(role: dict[str, Any], received: Mapping[str, Received]) -> BackendState:
