@@ -26,7 +26,6 @@ from aiokafka.errors import (
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
-    ProducerClosed,
     UnknownTopicOrPartitionError,
 )
 
@@ -46,7 +45,7 @@ log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 _SILENT_S: Final = 5.0  # without an acknowledgement for so long, something is wrong with Kafka
 _WATCH_S: Final = 1.0
-_STOP_S: Final = 2.0
+_STOP_S: Final = 1.0
 _REQUEST_S: Final = 20.0  # a broker that has frozen is left after this; its records are sent again, same sequence
 _BATCH_HEADER_BYTES: Final = 256  # more than a batch of one record has besides the record
 _BATCH_BYTES: Final = 1024 * 1024
@@ -215,6 +214,8 @@ class Sender:
         key = record_key(lane.partition, self._partitions[lane.topic])
         while True:
             parcel = await self._spool.next(lane, self._clock)
+            if self._broken.is_set():
+                return  # it is recalled with the others
             try:
                 future = await self._send(producer, lane, parcel, key)
             except _NEVER as error:
@@ -278,8 +279,18 @@ class Sender:
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """End a client without waiting for a broker that may be away: the spool still has what was not acknowledged."""
-    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 — else `stop` waits for the broker
+    """End a client without waiting for a broker that may be away: the spool still has what was not acknowledged.
+
+    Its own `stop` waits for every batch, without end while Kafka is away, and failing the batches by force makes it
+    trip over its own books. So: its task is cancelled (the first time it still waits for a request's answer, the
+    second time not), then the connections are closed.
+    """
+    task = producer._sender.sender_task  # noqa: SLF001 — guarded by the tests of aiokafka
+    for _ in range(2):
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait((task,), timeout=_STOP_S)
+    producer._closed = True  # noqa: SLF001 — else it warns that nobody stopped it
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(_STOP_S):
-            await producer.stop()
+            await producer.client.close()
