@@ -11,6 +11,9 @@ from typing import Literal
 from topics.keys import BUCKETS
 from topics.record import Kind
 
+DEAD_HEADERS_BYTES = 64 * 1024
+"""By how much a dead letter may be larger than the record that it comes from."""
+
 CleanupPolicy = Literal["delete", "compact"]
 
 
@@ -83,15 +86,18 @@ def specs(
 ) -> tuple[TopicSpec, ...]:
     """All topics of an installation.
 
-    Dead letters have the partitions of their source, so that what is sent again later keeps its order per series.
+    Dead letters have the partitions of their source, so that what is sent again later keeps its order per series. They
+    may be a little larger: a record as large as may be, with the headers that say why it is dead, must still fit.
     Raises ValueError for a partition count that the key rule does not know.
     """
     if not 1 <= partitions <= BUCKETS:
         raise ValueError(f"topics.partitions: {partitions} is not within 1 to {BUCKETS}")
 
-    def spec(name: str) -> TopicSpec:
-        return TopicSpec(name, partitions, replication_factor, retention_ms, min_insync_replicas, max_message_bytes)
+    def spec(name: str, more_bytes: int = 0) -> TopicSpec:
+        largest = max_message_bytes + more_bytes
+        return TopicSpec(name, partitions, replication_factor, retention_ms, min_insync_replicas, largest)
 
     control = TopicSpec(names.control, 1, replication_factor, -1, min_insync_replicas, max_message_bytes, "compact")
-    data = (names.metrics, names.logs, names.metrics_dead, names.logs_dead)
-    return (*(spec(name) for name in data), control)
+    data = (spec(names.metrics), spec(names.logs))
+    dead = (spec(names.metrics_dead, DEAD_HEADERS_BYTES), spec(names.logs_dead, DEAD_HEADERS_BYTES))
+    return (*data, *dead, control)
