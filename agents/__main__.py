@@ -36,7 +36,12 @@ def main(backend: str, instance_id: str, options: RoleOptions) -> None:
     telemetry = Telemetry()
     try:
         role = AgentRole(
-            backend, lambda: _load(options), telemetry=telemetry, clock=SystemClock(), instance_id=instance_id
+            backend,
+            lambda: _load(options),
+            telemetry=telemetry,
+            clock=SystemClock(),
+            instance_id=instance_id,
+            stop_s=options.deadline_s,
         )
     except ConfigError as error:
         click.echo(str(error), err=True)

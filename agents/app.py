@@ -18,7 +18,7 @@ from faust.types.auth import SASLMechanism
 from agents.transport import CommittedTransport
 from pipeline.http_client.secret_file import SecretFile
 from pipeline.http_client.tls import build as build_tls
-from topics.definitions import TopicNames, TopicSpec, group, specs
+from topics.definitions import DEAD_HEADERS_BYTES, TopicNames, TopicSpec, group, specs
 from topics.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def create_app(
         stream_processing_timeout=FOR_EVER_S,
         broker_commit_livelock_soft_timeout=FOR_EVER_S,
         producer_acks=-1,
-        producer_max_request_size=topics.max_message_bytes + 64 * 1024,
+        producer_max_request_size=topics.max_message_bytes + 2 * DEAD_HEADERS_BYTES,
         producer_request_timeout=30.0,
     )
     app.transport = CommittedTransport(app.conf.broker_consumer, app)

@@ -25,15 +25,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COMMIT_TIMEOUT_S = 3.0
-
 
 class Intake:
     """All partitions of one app. `delivery` may be exchanged at any time; lanes take it up with their next batch.
 
     `pace_s`: the shortest time between the beginnings of two requests of a partition while records keep coming; a
     record that comes later than that goes at once. `drain_s`: how long a request in flight may still take when
-    partitions are taken away or the process ends.
+    partitions are taken away or the process ends, and how long the commit after it may.
     """
 
     def __init__(self, app: Any, delivery: Delivery, clock: Clock, *, pace_s: float, drain_s: float) -> None:
@@ -189,12 +187,10 @@ class Intake:
         }
         if offsets:
             try:
-                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                async with asyncio.timeout(self._drain_s):
                     await self._app.consumer._commit(offsets)  # noqa: SLF001  skips partitions no longer assigned
             except TimeoutError:
-                log.warning(
-                    "Kafka did not take the last commit in %g s; what it covers is delivered twice", COMMIT_TIMEOUT_S
-                )
+                log.warning("Kafka did not take the last commit in %g s: it will come twice", self._drain_s)
 
     def cut(self) -> None:
         """End all work at once; nothing more is acknowledged."""

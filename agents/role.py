@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 PACE_S = 0.2
 DRAIN_S = 3.0
-STOP_S = 9.0
-"""Draining, committing and leaving the group together; below the process's own deadline."""
 WATCH_S = 0.2
 MEASURE_S = 1.0
 RETRY_S = 1.0
@@ -52,10 +50,22 @@ class AgentRole:
     """The service "agent:<backend>"."""
 
     def __init__(
-        self, name: str, load: Callable[[], Config], *, telemetry: Telemetry, clock: Clock, instance_id: str = ""
+        self,
+        name: str,
+        load: Callable[[], Config],
+        *,
+        telemetry: Telemetry,
+        clock: Clock,
+        instance_id: str = "",
+        stop_s: float = 12.0,
     ) -> None:
-        """`load` reads the configuration; raises ConfigError, here and at each reload. `name` is the backend's."""
+        """`load` reads the configuration; raises ConfigError, here and at each reload. `name` is the backend's.
+
+        `stop_s`: the process's deadline from being told to stop to its end.
+        """
         self._instance_id = instance_id
+        # What is left below the deadline is for cutting, and for the process around this role.
+        self._stop_s = max(stop_s * 0.8, stop_s - 2.0)
         self._load = load
         self._telemetry = telemetry
         self._clock = clock
@@ -88,7 +98,9 @@ class AgentRole:
         )
         delivery = self._new_delivery(self._backend)
         await delivery.open()
-        intake = self._intake = Intake(app, delivery, self._clock, pace_s=PACE_S, drain_s=DRAIN_S)
+        intake = self._intake = Intake(
+            app, delivery, self._clock, pace_s=PACE_S, drain_s=min(DRAIN_S, self._stop_s / 3)
+        )
         register(app, self._config.kafka, self._backend, intake.run)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -193,12 +205,12 @@ class AgentRole:
                 await self._gauges.measure(app, intake.lanes, self._clock)
 
     async def _end(self, app: AgentApp, intake: Intake) -> None:
-        """Drain, commit, leave the group; at most STOP_S. Cut short, it loses nothing: the uncommitted comes again."""
+        """Drain, commit, leave the group; in time. Cut short, it loses nothing: the uncommitted comes again."""
         try:
-            async with asyncio.timeout(STOP_S):
+            async with asyncio.timeout(self._stop_s):
                 await app.stop()
         except TimeoutError:
-            log.warning("Kafka was not left in good order after %g s", STOP_S)
+            log.warning("Kafka was not left in good order within %g s", self._stop_s)
         finally:
             intake.cut()
             self._intake = self._app = None
