@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class TargetGroup:
     """Targets that share labels and a source.
 
-    `targets`: one mapping a target, with at least ``__address__``; `labels` are common to all of them; `source` names the
-    group within its discoverer (a file's path, `0`, …): a later group of the same source replaces this one whole.
+    `targets`: one mapping a target, with at least ``__address__``; `labels` are common to all of them; `source` names
+    the group within its discoverer (a file's path, `0`, …): a later group of the same source replaces this one whole.
     """
 
     source: str

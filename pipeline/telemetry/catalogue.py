@@ -74,7 +74,7 @@ TAIL_ACKED_LINES = Metric("headrace_tail_acked_lines_total", "counter", "Lines t
 TAIL_ODD_LINES = Metric(
     "headrace_tail_odd_lines_total",
     "counter",
-    "Lines that were sent but not as they should be: malformed (no CRI line), bad_timestamp, cut (too long), invalid_utf8.",
+    "Lines sent, but not as they should be: malformed (no CRI line), bad_timestamp, cut (too long), invalid_utf8.",
     ("reason",),
 )
 TAIL_ROTATIONS = Metric("headrace_tail_rotations_total", "counter", "Files found anew under a path that was followed.")
