@@ -189,7 +189,7 @@ class Demo:
         self._view.event(f"{victim.name} is told to be {mode} for {requests or 1} request(s): {status}")
 
     async def _calm(self) -> list[str]:
-        """Wait until nothing moves any more, and judge. What is wrong when all is still, or time is over, stays wrong."""
+        """Wait until nothing moves any more, and judge. What is wrong when all is still, or too late, stays wrong."""
         expected = [*(backend.name for backend in self._metrics_backends), LOGS_BACKEND]
         problems: list[str] = ["nothing has been looked at"]
         still_since_s = self._clock.monotonic()
