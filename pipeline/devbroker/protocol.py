@@ -72,6 +72,6 @@ async def ask(port: int, timeout_s: float = 2.0) -> Cluster | None:
                     return None
                 return parse(await reader.readexactly(size))
             finally:
-                writer.close()
+                writer.transport.abort()  # nothing is to be said any more, and nobody is waited for
     except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
         return None
