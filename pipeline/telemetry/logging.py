@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Literal, TextIO
 
+from pipeline.telemetry.repeats import Repeats
+
 LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
 
@@ -86,6 +88,7 @@ def setup(level: str, fmt: Literal["logfmt", "json"] | str, role: str, *, stream
     handler = logging.StreamHandler(stream or sys.stderr)
     if level.lower() != "debug":
         handler.addFilter(_no_chatter)
+        handler.addFilter(Repeats(_TALKATIVE))
     handler.setFormatter(Json(role) if fmt == "json" else Logfmt(role))
     number = _NUMBERS[level.lower()]
     root = logging.getLogger()
