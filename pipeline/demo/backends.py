@@ -58,12 +58,13 @@ class Sink:
     async def start(self, peek: Peek) -> None:
         """Start it, at the address that it had before."""
         self._address_file.unlink(missing_ok=True)
+        self.address = self.address or f"127.0.0.1:{free_port()}"
         self.program.argv = (
             *(*HEADRACE, "sink", "--sequence-key=seq", f"--journal={self._journal}"),
-            *(f"--web.listen-address={self.address or '127.0.0.1:0'}", f"--web.address-file={self._address_file}"),
+            *(f"--web.listen-address={self.address}", f"--web.address-file={self._address_file}"),
         )
         await self.program.start()
-        self.address = await self.program.until("its address", self._read_address, _START_S)
+        await self.program.until("its address", self._read_address, _START_S)
 
     async def _read_address(self) -> str | None:
         return self._address_file.read_text().strip() or None if self._address_file.exists() else None
