@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -215,19 +214,3 @@ async def test_a_stop_while_kafka_is_away_is_quick_and_loses_nothing(
         wait_for("everything", read_up(tailer))
         assert tailer.stop() == 0
     await verdict(private_kafka, kafka_prefix, [writer])
-
-
-async def test_permission_denied_is_said_and_mended(
-    tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str
-) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    log = pods / "ns_pod_uid" / "0.log"
-    log.parent.mkdir()
-    log.write_text("2026-11-21T10:00:00.1Z stdout F 1\n")
-    log.chmod(0)
-    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix)) as tailer:
-        tailer.wait_ready().wait_log("Permission denied")
-        log.chmod(0o600)
-        wait_for("everything", read_up(tailer))
-    assert await lines_in(kafka.brokers, TopicNames(kafka_prefix).logs) == {str(log): ["1"]}

@@ -56,7 +56,8 @@ class Workload:
 
     def config_map(self, name: str) -> dict[str, str]:
         (found,) = [one for one in self.documents if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name]
-        return found["data"]
+        data: dict[str, str] = found["data"]
+        return data
 
     def files(self) -> set[str]:
         """Every file that ConfigMaps and Secrets put into the container."""
@@ -154,7 +155,9 @@ def test_what_the_configuration_names_is_mounted_where_it_is_used(workload: Work
     if command == "agent":
         (backend,) = [one for one in backends(config) if one.name == workload.arguments["backend"]]
         settings = backend.settings
-        wanted += [settings.bearer_token_file, settings.basic_auth and settings.basic_auth.password_file]
+        wanted.append(settings.bearer_token_file)
+        if settings.basic_auth is not None:
+            wanted.append(settings.basic_auth.password_file)
     assert {path for path in wanted if path} <= files
     if command == "scrape":
         patterns = [pattern for job in config.scrape_configs for sd in job.file_sd_configs for pattern in sd.files]

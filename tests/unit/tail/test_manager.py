@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import functools
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -260,19 +262,49 @@ async def test_a_busy_file_does_not_starve_a_quiet_one(tmp_path: Path) -> None:
     assert names.index(True) <= 1
 
 
-async def test_a_file_without_permission_is_reported_and_read_when_it_may_be(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    log = tmp_path / "a.log"
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder, in which we are an ordinary user (in group 0, as the DaemonSet's) even when root runs the tests."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        if root:
+            os.seteuid(10001)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+async def test_a_file_without_permission_is_reported_and_read_when_it_may_be(unprivileged: Path) -> None:
+    log = unprivileged / "a.log"
     log.write_text("secret\n")
     log.chmod(0)
-    async with tailing(tmp_path, target(log)) as tail:
+    async with tailing(unprivileged, target(log)) as tail:
         await until("the error", tail.manager.files)
         assert tail.manager.files()[0]["last_error"] == "Permission denied"
         assert tail.metric("headrace_tail_file_errors_total", reason="PermissionError") >= 1
         log.chmod(0o600)
         await until("the line", lambda: tail.count(log) == 1)
         await until("the error to go", lambda: tail.manager.files()[0]["last_error"] == "")
+
+
+async def test_logs_and_positions_as_they_are_on_a_node_need_no_more_than_group_0(unprivileged: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can write files as a container runtime does")
+    pods, storage = unprivileged / "pods", unprivileged / "storage"
+    os.seteuid(0)
+    pods.mkdir(mode=0o750)
+    storage.mkdir()
+    storage.chmod(0o770)
+    log = pods / "0.log"
+    log.write_text("2026-11-21T10:00:00.1Z stdout F one\n")
+    log.chmod(0o640)
+    os.seteuid(10001)
+    async with tailing(storage, target(pods / "*.log", cri=True)) as tail:
+        await until("the line", lambda: tail.count(log) == 1)
+    assert (storage / "positions.json").stat().st_uid == 10001
 
 
 async def test_a_file_that_cannot_be_opened_is_reported_and_read_when_it_can(tmp_path: Path) -> None:
