@@ -68,14 +68,19 @@ class SeriesCache:
         self._track_timestamps = track_timestamps
         self._foreign = True
 
-    def take(self, body: bytes, ts_ms: int) -> Generator[None, None, Scraped]:
-        """Take the body of a scrape at `ts_ms`. Yields now and then when it takes long; returns what to append."""
+    def match(self, body: bytes, ts_ms: int) -> Scraped | None:
+        """Take the body of a scrape at `ts_ms` if its layout is known; else None, and `read` is to be called."""
         if not body:
             return Scraped(self.end(ts_ms))
         template = None if self._foreign else self._template
         values = template.match(body) if template else None
-        if template and values:
-            return self._send(template, values, ts_ms, Scraped(counts=_counts(template)))
+        if template is None or values is None:
+            return None
+        return self._send(template, values, ts_ms, Scraped(counts=_counts(template)))
+
+    def read(self, body: bytes, ts_ms: int) -> Generator[None, None, Scraped]:
+        """Take a body that `match` does not know. Yields now and then, for it takes long; returns what to append."""
+        template = None if self._foreign else self._template
         reader = LayoutReader(body, self._maker, before=template, honor_timestamps=self._honor_timestamps)
         try:
             fresh, values = yield from reader.read()

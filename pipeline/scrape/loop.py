@@ -53,7 +53,9 @@ class ScrapeLoop:
         clock: Clock,
         instruments: Instruments,
         seed: int,
+        reading: asyncio.Lock,
     ) -> None:
+        """`reading` is shared by all loops: one body at a time is read anew, which bounds what that takes of memory."""
         self.target = target
         self.state = LoopState()
         self.cache = cache
@@ -63,6 +65,7 @@ class ScrapeLoop:
         self._clock = clock
         self._instruments = instruments
         self._seed = seed
+        self._reading = reading
         self._stopping = False
         self._waiting: asyncio.Task[None] | None = None
         self._next_ms = 0  # Unix time of the next turn
@@ -134,15 +137,18 @@ class ScrapeLoop:
         self._note(scraped, error, ts_ms, duration_s)
 
     async def _take(self, body: bytes, ts_ms: int) -> Scraped:
-        steps = self.cache.take(body, ts_ms)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                scraped = done.value
-                assert isinstance(scraped, Scraped)
-                return scraped
-            await asyncio.sleep(0)
+        matched = self.cache.match(body, ts_ms)
+        if matched is not None:
+            return matched
+        async with self._reading:
+            steps = self.cache.read(body, ts_ms)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    scraped: Scraped = done.value
+                    return scraped
+                await asyncio.sleep(0)
 
     def _note(self, scraped: Scraped, error: ScrapeFailed | None, ts_ms: int, duration_s: float) -> None:
         state = self.state

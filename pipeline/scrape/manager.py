@@ -29,6 +29,7 @@ class ScrapeManager:
         self._clock = clock
         self._instruments = Instruments(telemetry)
         self._tasks = asyncio.TaskGroup()
+        self._reading = asyncio.Lock()
         self._pools: dict[str, ScrapePool] = {}
         self._ended: list[ScrapePool] = []
         self._clients: list[HttpClient] = []
@@ -59,6 +60,7 @@ class ScrapeManager:
             self._clock,
             self._instruments,
             self._tasks,
+            self._reading,
             external_labels,
             offset_seed(socket.gethostname(), external_labels),
         )

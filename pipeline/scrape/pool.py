@@ -36,6 +36,7 @@ class Surroundings:
     clock: Clock
     instruments: Instruments
     tasks: asyncio.TaskGroup
+    reading: asyncio.Lock
     external_labels: Mapping[str, str]
     seed: int
 
@@ -168,6 +169,7 @@ class ScrapePool:
             clock=self._around.clock,
             instruments=self._around.instruments,
             seed=self._around.seed,
+            reading=self._around.reading,
         )
         if before is not None:
             loop.state = before.state

@@ -54,7 +54,7 @@ def finish(steps: Generator[None, None, Scraped]) -> Scraped:
 
 
 def take(cache: SeriesCache, body: bytes, ts_ms: int) -> tuple[Scraped, list[Sample]]:
-    scraped = finish(cache.take(body, ts_ms))
+    scraped = cache.match(body, ts_ms) or finish(cache.read(body, ts_ms))
     return scraped, samples_of(scraped.fragments)
 
 

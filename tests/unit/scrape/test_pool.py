@@ -41,7 +41,7 @@ class Scene:
         self.telemetry = Telemetry()
         self.appender = ListAppender(PARTITIONS)
         self.targets = FakeTargets()
-        self.around = Surroundings(self.appender, self.clock, Instruments(self.telemetry), tasks, {}, seed=0)
+        self.around = Surroundings(self.appender, self.clock, Instruments(self.telemetry), tasks, asyncio.Lock(), {}, 0)
         self.pool = ScrapePool(self.config(), self.around, cast("HttpClient", self.targets))
 
     def config(self, **more: Any) -> ScrapeConfig:
