@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.lifecycle.early import answer_signals_early
 from pipeline.lifecycle.options import RoleOptions, role_options
 
 if TYPE_CHECKING:
@@ -69,4 +70,5 @@ def _load(options: RoleOptions) -> Config:
 
 
 if __name__ == "__main__":
+    answer_signals_early()
     main()

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 
 import click
 
+from pipeline.lifecycle.early import answer_signals_early
 from topics.errors import ConfigError, HeadraceError
 
 # name → (the module with `command`, what --help says), in the order of the help page
@@ -27,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("pipeline.cli.check", "Check a configuration file."),
     "sink": ("pipeline.cli.sink", "A small receiver for development that proves what it got."),
 }
+
+_ROLES = ("run", "scrape", "tail", "agent", "kafka")
 
 
 class _Commands(click.Group):
@@ -64,6 +67,8 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point of the `headrace` script."""
+    if sys.argv[1:2] and sys.argv[1] in _ROLES:
+        answer_signals_early()
     try:
         cli(prog_name="headrace")
     except ConfigError as error:
