@@ -4,7 +4,7 @@ Pieces (`P`) are joined until their end (`F`) comes, apart for stdout and stderr
 line of another form stays as it is, with the time of reading and without the `stream` label, and is counted. A time
 that cannot be read becomes the last one of its stream and one nanosecond (Promtail's `fudge`), and is counted.
 
-The inner loop is written for the usual line: a whole one, in UTC with decimals, of the same second as the one before.
+The inner loop is written for the usual line: a whole one, its time with decimals, of the same second as the one before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _SCALE = (0, 10**8, 10**7, 10**6, 10**5, 10**4, 1000, 100, 10, 1)  # by count of decimals
 _TAGS = (b"stdout", b"stderr")
-_STAMP_MAX = 30  # `2026-01-02T03:04:05.123456789Z`
 
 
 @dataclass(slots=True)
@@ -64,6 +63,7 @@ class CriDecoder:
         self._pending: dict[bytes, _Pieces] = {}
         self._last_ns: dict[bytes, int] = {}
         self._second = b""
+        self._zone = b"Z"
         self._second_ns = 0
         self._prefixes: tuple[bytes, ...] = ()
 
@@ -111,6 +111,7 @@ class CriDecoder:
         stdout, stderr = work.out[b"stdout"], work.out[b"stderr"]
         pending = self._pending
         second, second_ns, prefixes = self._second, self._second_ns, self._prefixes
+        zone, zone_at = self._zone, -len(self._zone)
         largest = min(TABLE_LINE_BYTES, self._max_line_bytes + 1)
         out, stamps = stdout.parts, stdout.stamps
         tag_now = b"stdout"
@@ -120,11 +121,17 @@ class CriDecoder:
                 self._decode_line(lines, index, work)
                 continue
             stamp, tag, flag, content = fields
-            decimals = stamp[20:-1]
+            decimals = stamp[20:zone_at]
             size = len(content)
-            if stamp[:20] != second or stamp[-1:] != b"Z" or not decimals.isdigit() or flag != b"F" or size >= largest:
+            if (
+                stamp[:20] != second
+                or stamp[zone_at:] != zone
+                or not decimals.isdigit()
+                or flag != b"F"
+                or size >= largest
+            ):
                 self._decode_line(lines, index, work)
-                if self._second != second:
+                if self._second != second or self._zone != zone:
                     return index + 1
                 continue
             if tag != tag_now:
@@ -182,11 +189,12 @@ class CriDecoder:
         if ts_ns is None:
             self.tally.bad_timestamp += 1
             return self._fudged(tag, work)
-        if stamp[19:20] == b"." and stamp[-1:] == b"Z" and stamp[:20] != self._second:
+        zone = b"Z" if stamp[-1:] == b"Z" else stamp[-6:]
+        if stamp[19:20] == b"." and (stamp[:20] != self._second or zone != self._zone):
             seconds = ts_ns // NS
             prefixes = entries.second_prefixes(seconds)
             if prefixes is not None:
-                self._second, self._second_ns, self._prefixes = stamp[:20], seconds * NS, prefixes
+                self._second, self._zone, self._second_ns, self._prefixes = stamp[:20], zone, seconds * NS, prefixes
         return ts_ns
 
     def _fudged(self, tag: bytes, work: _Block) -> int:

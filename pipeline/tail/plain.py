@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.tail import entries
+from pipeline.tail.entries import LOW_NANOS, NS, TABLE_LINE_BYTES, entry, second_prefixes, tables
 from pipeline.tail.lines import Gathering, Lines, Tally, all_utf8, cut, repaired
 
 if TYPE_CHECKING:
@@ -29,16 +30,31 @@ class PlainDecoder:
         lines.pop()
         if not lines:
             return []
-        sound = all_utf8(block)
-        gathering = Gathering()
-        first_ns = ts_ns = max(self._now_ns(), self._last_ns + 1)
+        if not all_utf8(block):
+            lines = [repaired(line, self.tally) for line in lines]
+        first_ns = max(self._now_ns(), self._last_ns + 1)
+        self._last_ns = first_ns + len(lines) - 1
+        gathering = Gathering(stamps=[first_ns, self._last_ns])
+        self._encode(lines, first_ns, gathering.parts)
+        return [replace(gathering.lines(b""), count=len(lines))]
+
+    def _encode(self, lines: list[bytes], ts_ns: int, out: list[bytes]) -> None:
+        """As in cri.py: what lines of one second share comes from tables."""
+        seconds, nanos = divmod(ts_ns, NS)
+        prefixes = second_prefixes(seconds)
+        usual = prefixes is not None and LOW_NANOS <= nanos < NS - len(lines)
+        largest = min(TABLE_LINE_BYTES, self._max_line_bytes + 1) if usual else 0
+        ready = tables()
+        opening, closing, low, high = ready.opening, ready.closing, ready.low, ready.high
         for line in lines:
-            whole = line if sound else repaired(line, self.tally)
-            gathering.parts.append(entries.entry(ts_ns, cut(whole, self._max_line_bytes, self.tally)))
-            ts_ns += 1
-        gathering.stamps.extend(range(first_ns, ts_ns))
-        self._last_ns = ts_ns - 1
-        return [gathering.lines(b"")]
+            size = len(line)
+            if prefixes is None or size >= largest:
+                out.append(entry(seconds * NS + nanos, cut(line, self._max_line_bytes, self.tally)))
+            else:
+                top = high[nanos >> 14]
+                width = len(top)
+                out += (opening[width][size], prefixes[width], low[nanos & 0x3FFF], top, closing[size], line)
+            nanos += 1
 
     def restore(self, block: bytes, start: int, source: int) -> None:
         """Nothing is carried from line to line."""

@@ -75,6 +75,14 @@ def test_the_fast_way_and_the_plain_way_write_the_same_bytes() -> None:
     assert found.entries == b"".join(plain)
 
 
+def test_times_with_an_offset_go_the_fast_way_too() -> None:
+    numbers = range(16384, 16400)
+    text = "".join(f"{DAY}12:00:00.{n:09d}+02:00 stdout F {n}\n{DAY}10:00:00.{n}Z stdout F z\n" for n in numbers)
+    found = decode(text)["stdout"]
+    assert [entry.ts_ns - DAY_NS - 36_000 * 10**9 for entry in found[::2]] == list(numbers)
+    assert [entry.ts_ns - DAY_NS - 36_000 * 10**9 for entry in found[1::2]] == [n * 10_000 for n in numbers]
+
+
 def test_stdout_and_stderr_are_apart() -> None:
     text = "".join(f"{DAY}10:00:00.{n}Z {tag} F {n}\n" for n, tag in enumerate(["stdout", "stderr"] * 4, start=1))
     found = decode(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.tail.lines import Lines
 from pipeline.tail.plain import PlainDecoder
 from topics import push_request
@@ -29,3 +31,12 @@ def test_invalid_utf8_is_repaired_and_long_lines_are_cut_between_characters() ->
     found = times_and_lines(decoder.decode(b"a\xffb\n" + "1234ä\n".encode(), 0, 1))
     assert [line for _, line in found] == ["a\ufffdb", "1234"]
     assert decoder.tally.take() == {"cut": 1, "invalid_utf8": 1}
+
+
+@pytest.mark.parametrize("nanos", [0, 16_383, 16_384, 999_999_995, 999_999_999])
+def test_the_fast_way_and_the_plain_way_write_the_same_bytes(nanos: int) -> None:
+    start_ns = 1_800_000_000 * 10**9 + nanos
+    lines = [b"x" * size for size in (0, 1, 127, 128, 4095, 4096, 20_000)] * 3
+    (found,) = PlainDecoder(lambda: start_ns, 1 << 20).decode(b"".join(line + b"\n" for line in lines), 0, 1)
+    assert found.entries == b"".join(push_request.encode_entry(start_ns + n, line) for n, line in enumerate(lines))
+    assert (found.count, found.min_ts_ns, found.max_ts_ns) == (21, start_ns, start_ns + 20)
