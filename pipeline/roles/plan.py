@@ -47,6 +47,7 @@ class Common:
     brokers: tuple[str, ...]
     prefix: str
     storage: Path
+    instance_id: str
     log_level: str
     log_format: str
     stop_s: dict[Stage, float]
@@ -79,7 +80,9 @@ def plan(config: Config, common: Common) -> dict[str, ChildSpec]:
     for backend in backends(config):
         name = f"agent:{backend.name}"
         address_file = common.storage / "run" / f"agent.{backend.name}.address"
-        argv = (*HEADRACE, "agent", "--backend", backend.name, *common.flags(Stage.AGENT, address_file))
+        membership = f"--group.instance-id={common.instance_id}"
+        flags = common.flags(Stage.AGENT, address_file)
+        argv = (*HEADRACE, "agent", "--backend", backend.name, membership, *flags)
         url = backend.redacted_url
         specs.append(ChildSpec(name, "agent", Stage.AGENT, argv, address_file, backend.name, backend.kind.value, url))
     return {spec.name: spec for spec in specs}

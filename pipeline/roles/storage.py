@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import fcntl
 import os
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pipeline.web.server import write_atomically
 from topics.errors import StorageInUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def instance_id(folder: Path) -> str:
+    """A name for the run that lives in this folder, made once: ``run-`` and twelve hex digits.
+
+    Agents are static members of their groups under it, so that one that was killed takes its partitions up at once
+    instead of waiting for its own ghost's session to end. A copy of the folder must not run at the same time on the
+    same brokers and prefix: Kafka would fence the older one off.
+    """
+    file = folder / "instance-id"
+    try:
+        known = file.read_text().strip()
+    except FileNotFoundError:
+        known = ""
+    if not known:
+        known = f"run-{uuid.uuid4().hex[:12]}"
+        write_atomically(file, known + "\n")
+    return known
 
 
 @contextmanager

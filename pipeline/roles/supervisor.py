@@ -18,6 +18,7 @@ from pipeline.roles.family import Family
 from pipeline.roles.plan import Common, Stage, plan
 from pipeline.roles.role_process import RoleProcess
 from pipeline.roles.run_view import RunView
+from pipeline.roles.storage import instance_id
 from topics.errors import ConfigError, KafkaUnavailable, Problem
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ class Supervisor:
                 brokers=self._brokers,
                 prefix=self._prefix,
                 storage=options.storage,
+                instance_id=instance_id(options.storage),
                 log_level=options.log_level,
                 log_format=options.log_format,
                 stop_s={stage: seconds - _MARGIN_S for stage, seconds in STOP_S.items()},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.roles.storage import locked
+from pipeline.roles.storage import instance_id, locked
 from topics.errors import StorageInUse
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def test_a_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_folder_has_one_name_for_life(tmp_path: Path) -> None:
+    first = instance_id(tmp_path / "a")
+    assert re.fullmatch("run-[0-9a-f]{12}", first)
+    assert instance_id(tmp_path / "a") == first
+    assert instance_id(tmp_path / "b") != first
 
 
 def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
