@@ -44,7 +44,7 @@ async def test_ensure_creates_every_topic_as_defined_and_again_changes_nothing(k
         assert state.settings["cleanup.policy"] == spec.cleanup_policy
         assert state.settings["retention.ms"] == str(spec.retention_ms)
         assert state.settings["min.insync.replicas"] == "1"
-        assert state.settings["max.message.bytes"] == str(2 * MIB)
+        assert state.settings["max.message.bytes"] == str(spec.max_message_bytes)
 
 
 async def test_a_wrong_partition_count_is_refused_with_both_numbers(kafka, kafka_prefix):
