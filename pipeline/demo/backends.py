@@ -17,7 +17,7 @@ _START_S = 30.0
 
 
 class Backend(Protocol):
-    """What metrics are written to."""
+    """What metrics are written to. Its port is chosen when it is made, so that the files can name it before it runs."""
 
     @property
     def name(self) -> str:
@@ -29,7 +29,7 @@ class Backend(Protocol):
 
     @property
     def write_url(self) -> str:
-        """Where remote write goes; known once it has been started."""
+        """Where remote write goes."""
 
     async def start(self, peek: Peek) -> None:
         """Start it and wait until it answers. Raises DemoFailed, SpawnFailed."""
@@ -40,7 +40,7 @@ class Sink:
 
     def __init__(self, name: str, folder: Path, logs: Path) -> None:
         self.name = name
-        self.address = ""
+        self.address = f"127.0.0.1:{free_port()}"
         self._address_file = folder / f"{name}.address"
         self._journal = folder / f"{name}.journal"
         self.program = Program(name, (), logs / f"{name}.log")
@@ -58,7 +58,6 @@ class Sink:
     async def start(self, peek: Peek) -> None:
         """Start it, at the address that it had before."""
         self._address_file.unlink(missing_ok=True)
-        self.address = self.address or f"127.0.0.1:{free_port()}"
         self.program.argv = (
             *(*HEADRACE, "sink", "--sequence-key=seq", f"--journal={self._journal}"),
             *(f"--web.listen-address={self.address}", f"--web.address-file={self._address_file}"),
@@ -95,7 +94,7 @@ class Installed:
     shows_stale_markers: bool
     folder: Path
     program: Program = field(init=False)
-    port: int = 0
+    port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
         self.program = Program(self.name, (), self.folder.parent / "logs" / f"{self.name}.log")
@@ -111,10 +110,9 @@ class Installed:
         return f"127.0.0.1:{self.port}"
 
     async def start(self, peek: Peek) -> None:
-        """Start it on a free port and wait until it is ready."""
+        """Start it and wait until it is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "prometheus.yml").write_text("global: {}\n")
-        self.port = self.port or free_port()
         arguments = [argument.format(port=self.port, folder=self.folder) for argument in self.arguments]
         self.program.argv = (self.binary, *arguments)
         await self.program.start()

@@ -30,6 +30,10 @@ def show(settings: Settings) -> int:
         Path(tempfile.mkdtemp(prefix="headrace-demo-")) if settings.storage is None else settings.storage.absolute()
     )
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        # Counts of an earlier showing would be mixed with those of this one.
+        console.print(f"headrace demo: {folder} is not empty; name a new folder", style="red", markup=False)
+        return 1
     try:
         return asyncio.run(_show(settings, folder, console))
     finally:
@@ -48,8 +52,10 @@ async def _show(settings: Settings, folder: Path, console: Console) -> int:
     try:
         problems = await _play(demo, view)
     except asyncio.CancelledError:  # by our own signal handlers; asyncio.run's only task ends here
-        console.print("interrupted; everything that was started has ended")
-        return INTERRUPTED
+        if demo.problems is None:
+            console.print("interrupted; everything that was started has ended")
+            return INTERRUPTED
+        problems = demo.problems  # the play was over; it was kept running to be looked at
     except BaseExceptionGroup as group:
         for error in _leaves(group):
             console.print(f"headrace demo: {error}", style="red", markup=False)

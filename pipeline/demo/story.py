@@ -54,6 +54,7 @@ class Demo:
         self._last = Snapshot(0.0)
         self.peak_behind = 0
         self.notes: list[str] = []
+        self.problems: list[str] | None = None  # None: not judged yet
 
     def _run_argv(self) -> tuple[str, ...]:
         return (
@@ -91,21 +92,24 @@ class Demo:
         began_s = self._clock.monotonic()
         for folder in (self._files.pods, self._files.logs, self._files.storage):
             folder.mkdir(parents=True, exist_ok=True)
-        self._view.phase("starting two Envoys and the backends")
-        async with asyncio.TaskGroup() as tasks:
-            for envoy in self._envoys:
-                tasks.create_task(envoy.start(self._upstream.port, self._peek))
-            for backend in self._metrics_backends:
-                tasks.create_task(backend.start(self._peek))
-        self._files.write_targets(self._envoys)
+        self._files.write_targets([])
         self._files.write_prometheus([(backend.name, backend.write_url) for backend in self._metrics_backends])
         self._files.write_promtail(self._sinks[0].push_url)
         self._view.event(f"configuration: {self._files.prometheus} and {self._files.promtail}")
         self._view.event(f"pods' logs: {self._files.pods} · output of each program: {self._files.logs}")
-        self._view.phase("starting headrace run, with a Kafka of its own")
-        await self._start_run()
+        names = ", ".join(backend.name for backend in self._metrics_backends)
+        self._view.phase(f"starting two Envoys, {names}, and headrace run with a Kafka of its own")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._start_run())
+            tasks.create_task(self._start_envoys())
+            for backend in self._metrics_backends:
+                tasks.create_task(backend.start(self._peek))
         took_s = self._clock.monotonic() - began_s
         self._view.event(f"ready after {took_s:.1f} s; pages: http://{self._watcher.run_address}/")
+
+    async def _start_envoys(self) -> None:
+        await asyncio.gather(*(envoy.start(self._upstream.port, self._peek) for envoy in self._envoys))
+        self._files.write_targets(self._envoys)
 
     async def _start_run(self) -> None:
         self._run_address_file.unlink(missing_ok=True)
@@ -149,7 +153,7 @@ class Demo:
                 stop_traffic.set()
                 self._files.write_targets([])
                 problems = await self._calm()
-                problems += await self._ask_real_backends()
+                self.problems = problems = problems + await self._ask_real_backends()
                 if self._settings.keep:
                     await self._keep(problems)
                 watching.cancel()

@@ -45,6 +45,25 @@ def test_the_demo_fails_and_names_what_is_missing_when_a_backend_lies():
     assert re.search(r"LOST OR WRONG: sink-a has \d+, sink-b has \d+ of .*__name__=", text), text
 
 
+def test_the_demo_can_be_kept_running_and_still_tells_what_it_found():
+    with demo("--no-real-backends", "--keep") as running:
+        running.wait_log("kept running", PATIENCE_S)
+        children = running.children()
+        assert len(children) > 5
+        running.signal(signal.SIGINT)
+        assert running.wait(PATIENCE_S) == 0, running.log_text
+        assert "Nothing was lost" in running.log_text
+        wait_for("the end of all children", lambda: not any(child.is_running() for child in children))
+
+
+def test_a_folder_with_an_earlier_showing_is_left_alone(tmp_path):
+    (tmp_path / "something").touch()
+    with demo("--storage.path", str(tmp_path)) as running:
+        assert running.wait() == 1
+        assert "is not empty" in running.log_text
+    assert [path.name for path in tmp_path.iterdir()] == ["something"]
+
+
 def test_everything_ends_with_the_demo_when_it_is_interrupted():
     with demo("--no-real-backends") as running:
         running.wait_log("ready after", PATIENCE_S)
