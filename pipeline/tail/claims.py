@@ -15,20 +15,31 @@ if TYPE_CHECKING:
 
 
 class Claims:
-    """Claims of files by paths."""
+    """Claims of files by paths. A path may claim one more than once: an inode number is used again at once, while the
+    claim of its former file still waits for the journal.
+    """
 
     def __init__(self) -> None:
-        self._holders: dict[FileKey, str] = {}
+        self._holders: dict[FileKey, list[str]] = {}
 
     def take(self, key: FileKey, path: str) -> bool:
         """Claim a file for a path. False: another path has it."""
-        return self._holders.setdefault(key, path) == path
+        claims = self._holders.setdefault(key, [])
+        if claims and claims[0] != path:
+            return False
+        claims.append(path)
+        return True
 
     def holder(self, key: FileKey) -> str | None:
         """The path whose follower reads this file."""
-        return self._holders.get(key)
+        claims = self._holders.get(key)
+        return claims[0] if claims else None
 
     def release(self, keys: Iterable[FileKey]) -> None:
-        """Give files back."""
+        """Give files back, one claim for each time that a key is named."""
         for key in keys:
-            self._holders.pop(key, None)
+            claims = self._holders.get(key)
+            if claims:
+                claims.pop()
+            if not claims:
+                self._holders.pop(key, None)

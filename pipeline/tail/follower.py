@@ -147,10 +147,9 @@ class PathFollower:
             return
         if reader.resume(position):
             self._restore(reader, position)
-        elif position.offset:
+        elif position.offset and not position.done and position.path == self.path:  # else: an inode number used again
             self._metrics.truncations.inc()
-            log.info("%s is another file than the one on its inode before, or was truncated: read from its beginning",
-                     self.path)  # fmt: skip
+            log.info("%s was truncated or replaced while nobody looked: read from its beginning", self.path)
 
     def _restore(self, reader: FileReader, position: Position) -> None:
         if position.partial_from is None:
@@ -161,7 +160,7 @@ class PathFollower:
             self._waiting[reader.serial] = position
 
     def _append(self, reader: FileReader, now_s: float) -> None:
-        if self._store.get(reader.key) is None:
+        if not reader.resumed:
             self._journal.note(reader.position())
         reader.quiet_since_s = now_s
         self._chain.append(reader)

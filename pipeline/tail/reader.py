@@ -51,6 +51,7 @@ class FileReader:
         self.fingerprint = Fingerprint.of(fd)
         self.offset = 0
         self.skipping = False
+        self.resumed = False
         self.cut = 0
         self.quiet_since_s = 0.0  # monotonic; kept by the follower
         self._looked_to = 0  # the bytes from offset to here hold no newline
@@ -102,6 +103,7 @@ class FileReader:
             return False
         self.offset = self._looked_to = position.offset
         self.skipping = position.skipping
+        self.resumed = True
         return True
 
     def position(self, partial_from: int | None = None, *, done: bool = False) -> Position:

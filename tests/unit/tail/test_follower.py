@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,17 @@ def test_more_rotated_files_than_are_held_are_found_when_there_is_room(path: Pat
     path.look(1)
     assert path.read() == ["1", "2", "3"]
     assert path.follower.error == ""
+
+
+def test_an_inode_number_used_again_is_a_new_file_and_no_truncation(path: Path0) -> None:
+    old = path.store.get(path.follower.current.key)
+    assert old is not None
+    path.rotate("new\n")
+    key = replace(old.key, inode=path.log.stat().st_ino)
+    path.store.update([replace(old, key=key, done=True)])  # as if the former file had had the number
+    path.look(1)
+    assert path.read() == ["new"]
+    assert not path.telemetry.registry.get_sample_value("headrace_tail_truncations_total")
+    position = path.store.get(key)
+    assert position is not None
+    assert not position.done

@@ -404,10 +404,36 @@ async def test_cri_pieces_are_joined_across_a_rotation_and_a_restart(tmp_path: P
     async with tailing(tmp_path, target(log, cri=True)) as tail:
         await until("the joined line", lambda: tail.count(log) == 1)
     assert tail.lines[str(log)] == ["one two"]
+    with log.open("a") as out:
+        out.write(CRI.format(5, "1", "stdout", "F", "three"))
     async with tailing(tmp_path, target(log, cri=True)) as tail:
-        await until("a scan", lambda: tail.manager.scanned)
-        await asyncio.sleep(0.1)
-    assert tail.lines == {}
+        await until("the next line", lambda: tail.count(log) == 1)
+    assert tail.lines[str(log)] == ["three"]
+
+
+async def test_a_piece_whose_end_was_truncated_away_is_sent_as_it_is(tmp_path: Path) -> None:
+    log = tmp_path / "0.log"
+    log.write_text(CRI.format(1, "1", "stdout", "F", "before") + CRI.format(2, "1", "stdout", "P", "half a line"))
+    async with tailing(tmp_path, target(log, cri=True)) as tail:
+        await until("the whole line", lambda: tail.count(log) == 1)
+        os.truncate(log, 0)
+        await until("the piece", lambda: tail.count(log) == 2)
+    assert tail.lines[str(log)] == ["before", "half a line"]
+
+
+async def test_a_rotated_file_that_matches_the_glob_is_followed_under_its_new_name_later(tmp_path: Path) -> None:
+    log, rotated_log = tmp_path / "a.log", tmp_path / "a.log.1"
+    log.write_text("one\n")
+    async with tailing(tmp_path, target(tmp_path / "a.log*")) as tail:
+        await until("the line", lambda: tail.count(log) == 1)
+        log.rename(rotated_log)
+        log.write_text("two\n")
+        await until("the new file", lambda: tail.count(log) == 2)
+        await until("the old one under its own name", lambda: len(tail.manager.files()) == 2)
+        with rotated_log.open("a") as out:
+            out.write("late\n")
+        await until("the late line", lambda: tail.count(rotated_log) == 1)
+    assert tail.lines == {str(log): ["one", "two"], str(rotated_log): ["late"]}
 
 
 async def test_a_reused_inode_is_not_taken_for_the_old_file(tmp_path: Path) -> None:
