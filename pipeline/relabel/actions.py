@@ -40,7 +40,6 @@ class Builder:
     def delete(self, name: str) -> None:
         """Remove a label, if it is there."""
         self.values.pop(name, None)
-        self._set.discard(name)
 
 
 def apply(rule: RelabelRule, labels: Builder) -> bool:
