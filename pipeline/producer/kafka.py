@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.producer.packer import Packed, Packer
@@ -120,18 +119,22 @@ class KafkaProducer:
     async def flush(self, deadline_s: float) -> int:
         """Send everything, for at most `deadline_s`; what is left then is dropped and counted. Returns its samples.
 
-        What `deliver` still waits for is not among them: its source has it.
+        What `deliver` still waits for is not among them: its source has it. Cancelling ends the waiting, no more.
         """
         for appender in self._appenders.values():
             appender.close_all()
-        with suppress(TimeoutError):
+        began_s = self._clock.monotonic()
+        try:
             async with asyncio.timeout(deadline_s):
                 await self._spool.wait_until_empty()
-        left = self._spool.abandon("shutdown")
-        if left:
-            log.error(
-                "%d samples were not acknowledged by Kafka within %g s: %s", left, deadline_s, self._sender.state()
-            )
+        except TimeoutError:
+            pass
+        finally:  # also when it is cancelled: what is lost is said
+            state = self._sender.state()
+            left = self._spool.abandon("shutdown")
+            if left:
+                waited_s = self._clock.monotonic() - began_s
+                log.error("%d samples were not acknowledged by Kafka within %.1f s: %s", left, waited_s, state)
         return left
 
     # What the appenders need.

@@ -174,3 +174,18 @@ async def test_a_source_that_stops_waiting_is_let_go_and_its_record_still_counts
         await asyncio.sleep(0)
         assert producer.status()["acked_samples"] == 1
         assert producer.status()["spool_bytes"] == 0
+
+
+async def test_a_flush_that_is_cut_short_still_counts_what_is_lost(script, caplog):
+    telemetry = Telemetry()
+    producer = KafkaProducer("k:9092", ProducerConfig(), telemetry, SystemClock(), None, "test", flush_s=60.0)
+
+    async def life() -> None:
+        async with producer:
+            appender = await _open(producer, script)
+            appender.append([numbered(0, 0, 7)])
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(life(), 0.5)
+    assert producer.status()["dropped_samples"] == {"shutdown": 7}
+    assert "7 samples were not acknowledged by Kafka" in caplog.text
