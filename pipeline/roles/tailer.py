@@ -98,6 +98,8 @@ class TailerRole:
     def _apply(self) -> None:
         targets, dropped = resolve(self._config.logs.scrape_configs, hostname())
         self._dropped = [dataclasses.asdict(one) for one in dropped]
+        if not targets:
+            log.warning("nothing to tail: no job under scrape_configs of the logs has a target with __path__")
         for one in dropped:
             log.info("job %s: a target reads nothing: %s", one.job, one.reason)
         if self._manager is not None:
@@ -158,4 +160,6 @@ def _options(config: Config) -> TailOptions:
         usual,
         poll_s=max(0.01, config.logs.file_watch_config.min_poll_frequency),
         rescan_s=max(0.01, min(usual.rescan_s, config.logs.target_config.sync_period)),
+        # A line that no record can hold would stop its file for ever.
+        max_line_bytes=min(usual.max_line_bytes, config.topics.max_message_bytes // 2),
     )

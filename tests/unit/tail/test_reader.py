@@ -98,6 +98,19 @@ def test_truncation_shows_at_the_next_look_with_the_bytes_given_up(tmp_path: Pat
     reader.close()
 
 
+def test_a_file_truncated_and_grown_past_the_old_size_between_two_looks_is_told_by_its_head(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_bytes(b"first line\n")
+    reader = opened(log)
+    read_all(reader)
+    with log.open("r+b") as out:
+        out.truncate()
+        out.write(b"other line\nand more\n")
+    assert reader.look() == 0
+    assert read_all(reader) == [b"other line", b"and more"]
+    reader.close()
+
+
 def test_the_fingerprint_grows_with_a_small_file(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_bytes(b"ab\n")
