@@ -20,6 +20,8 @@ from tests.support.process import Headrace, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.kafka import KafkaPeer
+
 
 pytestmark = pytest.mark.kafka
 
@@ -80,7 +82,7 @@ def config(target: NumberedTarget | None, **urls: str) -> dict[str, Any]:
 
 
 def reason_of(run: Run, name: str) -> Any:
-    return run.role(f"agent:{name}").get("status", {}).get("reason")
+    return run.role(f"agent:{name}").get("status", {}).get("state_reason")
 
 
 def delivered(sink: Sink, target: NumberedTarget, upto: int) -> Proof | None:
@@ -110,6 +112,12 @@ def sink(tmp_path: Path) -> Iterator[Sink]:
 
 
 @pytest.fixture
+def shared(kafka: KafkaPeer, kafka_prefix: str) -> tuple[str, str]:
+    """Flags for a run on the broker that all tests share."""
+    return f"--kafka.brokers={kafka.brokers}", f"--kafka.prefix={kafka_prefix}"
+
+
+@pytest.fixture
 def closed_url() -> Iterator[str]:
     """A backend that refuses every connection: its port is held, and nobody listens."""
     with socket.socket() as held:
@@ -136,11 +144,11 @@ def test_samples_reach_the_backend_and_the_pages_tell(tmp_path: Path, target: Nu
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_with_a_dead_and_a_hanging_backend_exits_0_within_15_s(
-    tmp_path: Path, target: NumberedTarget, sink: Sink, closed_url: str, number: int
+    tmp_path: Path, target: NumberedTarget, sink: Sink, closed_url: str, shared: tuple[str, str], number: int
 ) -> None:
     with Sink(tmp_path, "hangs", "--fail.hang") as hangs:
         urls = {"good": sink.url, "dead": closed_url, "hangs": hangs.url}
-        with Run(tmp_path, config(target, **urls)) as run:
+        with Run(tmp_path, config(target, **urls), *shared) as run:
             run.wait_ready()
             wait_for_more(sink, target)
             children = run.children()
@@ -166,7 +174,7 @@ def test_what_was_scraped_before_the_stop_is_delivered_after_the_next_start(
 
 
 def test_backends_that_cannot_work_leave_the_run_up_and_say_why(
-    tmp_path: Path, target: NumberedTarget, sink: Sink, closed_url: str
+    tmp_path: Path, target: NumberedTarget, sink: Sink, closed_url: str, shared: tuple[str, str]
 ) -> None:
     urls = {
         "good": sink.url,
@@ -174,7 +182,7 @@ def test_backends_that_cannot_work_leave_the_run_up_and_say_why(
         "nohost": "http://no-such-host.invalid/api/v1/write",
         "noscheme": "gopher://127.0.0.1/api/v1/write",
     }
-    with Run(tmp_path, config(target, **urls)) as run:
+    with Run(tmp_path, config(target, **urls), *shared) as run:
         run.wait_ready()
         wait_for_more(sink, target)
         for name, word in (("dead", "refused"), ("nohost", "no-such-host.invalid"), ("noscheme", "gopher")):
@@ -207,9 +215,9 @@ def test_a_killed_child_comes_back_and_nothing_is_lost(
 
 @pytest.mark.slow
 def test_a_killed_scraper_comes_back_and_what_was_acknowledged_is_delivered(
-    tmp_path: Path, target: NumberedTarget, sink: Sink
+    tmp_path: Path, target: NumberedTarget, sink: Sink, shared: tuple[str, str]
 ) -> None:
-    with Run(tmp_path, config(target, good=sink.url)) as run:
+    with Run(tmp_path, config(target, good=sink.url), *shared) as run:
         run.wait_ready()
         wait_for_more(sink, target)
         os.kill(run.role("scraper")["pid"], signal.SIGKILL)
@@ -220,6 +228,35 @@ def test_a_killed_scraper_comes_back_and_what_was_acknowledged_is_delivered(
         # What was scraped and not yet acknowledged by Kafka dies with the scraper: the last number or two.
         assert proof.missing <= 3 * 50
         assert run.role("scraper")["restarts"] == 1
+
+
+def test_a_killed_tailer_comes_back_and_no_line_is_lost(tmp_path: Path, shared: tuple[str, str]) -> None:
+    lines = tmp_path / "app.log"
+    promtail = tmp_path / "promtail.yml"
+    with Sink(tmp_path, "logs", "--sequence-key=seq") as logs:
+        found = {"targets": ["localhost"], "labels": {"app": "demo", "__path__": str(lines)}}
+        jobs = [{"job_name": "app", "static_configs": [found]}]
+        clients = [{"name": "loki", "url": f"{logs.process.web}/loki/api/v1/push"}]
+        promtail.write_text(json.dumps({"scrape_configs": jobs, "clients": clients}))
+        flags = (f"--promtail.config-file={promtail}", *shared)
+        with Run(tmp_path, config(None), *flags) as run, lines.open("a", buffering=1) as file:
+            run.wait_ready()
+            for number in range(3000):
+                file.write(json.dumps({"seq": number, "text": "x" * 200}) + "\n")
+                if number == 1000:
+                    os.kill(run.role("tailer")["pid"], signal.SIGKILL)
+                if number == 2000:
+                    wait_for("the tailer's return", lambda: run.role("tailer").get("ready"))
+            wait_for("every line", lambda: distinct_lines(logs) == 3000, timeout_s=120)
+            report = logs.process.status()["logs"]
+            assert (report["missing"], report["streams"]) == (0, 1)
+            assert run.role("tailer")["restarts"] == 1
+            assert run.stop() == 0
+
+
+def distinct_lines(logs: Sink) -> int:
+    report: dict[str, int] = logs.process.status().get("logs", {})
+    return report.get("lines", 0) - report.get("sequence_duplicates", 0)
 
 
 def test_no_process_is_left_when_the_run_is_killed_and_the_next_start_goes_on(
@@ -239,9 +276,9 @@ def test_no_process_is_left_when_the_run_is_killed_and_the_next_start_goes_on(
 
 
 def test_a_reload_adds_and_removes_backends_and_a_broken_file_changes_nothing(
-    tmp_path: Path, target: NumberedTarget, sink: Sink
+    tmp_path: Path, target: NumberedTarget, sink: Sink, shared: tuple[str, str]
 ) -> None:
-    with Sink(tmp_path, "second") as second, Run(tmp_path, config(target, good=sink.url)) as run:
+    with Sink(tmp_path, "second") as second, Run(tmp_path, config(target, good=sink.url), *shared) as run:
         run.wait_ready()
         wait_for_more(sink, target)
         before = run.role("agent:good")["pid"]
@@ -262,16 +299,16 @@ def test_a_reload_adds_and_removes_backends_and_a_broken_file_changes_nothing(
         assert (sink.proof(target).missing, sink.proof(target).reordered) == (0, 0)
 
 
-def test_two_runs_on_one_folder_are_refused(tmp_path: Path, sink: Sink) -> None:
-    with Run(tmp_path, config(None, good=sink.url)) as first:
+def test_two_runs_on_one_folder_are_refused(tmp_path: Path, sink: Sink, shared: tuple[str, str]) -> None:
+    with Run(tmp_path, config(None, good=sink.url), *shared) as first:
         first.wait_ready()
-        with Run(tmp_path, config(None, good=sink.url)) as second:
+        with Run(tmp_path, config(None, good=sink.url), *shared) as second:
             assert second.wait() == 1
             assert "in use by another `headrace run`" in second.log_text
         assert first.get("/-/ready")[0] == 200
 
 
-def test_two_instances_share_a_broker_by_their_prefixes(tmp_path: Path, kafka) -> None:
+def test_two_instances_share_a_broker_by_their_prefixes(tmp_path: Path, shared: tuple[str, str]) -> None:
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
@@ -281,10 +318,9 @@ def test_two_instances_share_a_broker_by_their_prefixes(tmp_path: Path, kafka) -
         Sink(folders[0], "sink") as first_sink,
         Sink(folders[1], "sink") as second_sink,
     ):
-        mine = f"t{os.getpid()}."
-        brokers = f"--kafka.brokers={kafka.brokers}"
-        one = Run(folders[0], config(first_target, a=first_sink.url), brokers, f"--kafka.prefix={mine}one.")
-        two = Run(folders[1], config(second_target, a=second_sink.url), brokers, f"--kafka.prefix={mine}two.")
+        brokers, prefix = shared
+        one = Run(folders[0], config(first_target, a=first_sink.url), brokers, f"{prefix}one.")
+        two = Run(folders[1], config(second_target, a=second_sink.url), brokers, f"{prefix}two.")
         with one, two:
             one.wait_ready()
             two.wait_ready()
@@ -296,18 +332,17 @@ def test_two_instances_share_a_broker_by_their_prefixes(tmp_path: Path, kafka) -
             wait_for_more(second_sink, second_target)
 
 
-def test_topics_with_another_partition_count_are_refused_with_both_numbers(tmp_path: Path, kafka, sink: Sink) -> None:
-    prefix = f"--kafka.prefix=t{os.getpid()}.count."
+def test_topics_with_another_partition_count_are_refused_with_both_numbers(
+    tmp_path: Path, sink: Sink, kafka_prefix: str, shared: tuple[str, str]
+) -> None:
     made = config(None, a=sink.url)
-    with Run(tmp_path, made, f"--kafka.brokers={kafka.brokers}", prefix) as run:
+    with Run(tmp_path, made, *shared) as run:
         run.wait_ready()
         assert run.stop() == 0
         run.write(made | {"topics": {"partitions": 6}})
         run.start()
         assert run.wait() == 1
-        assert "4" in run.log_text
-        assert "6" in run.log_text
-        assert f"t{os.getpid()}.count.metrics" in run.log_text
+        assert f"topic {kafka_prefix}metrics: partitions is 4, the configuration says 6" in run.log_text
 
 
 def test_a_broker_that_is_down_at_the_start_is_waited_for(tmp_path: Path, sink: Sink) -> None:
