@@ -43,13 +43,13 @@ class Fetcher:
         """The body, decompressed. Raises ScrapeFailed; cancelling is safe."""
         headers = {**self._headers, "X-Prometheus-Scrape-Timeout-Seconds": f"{target.timeout_s:g}"}
         try:
-            async with self._client.request("GET", target.url, timeout_s=target.timeout_s, headers=headers) as answer:
-                if answer.status != 200:
-                    raise ScrapeFailed(f"server returned HTTP status {answer.status} {answer.reason or ''}".rstrip())
-                self._check_type(answer.headers.get("Content-Type", ""))
-                return await answer.read()
+            answer = await self._client.get(target.url, timeout_s=target.timeout_s, headers=headers)
         except HttpFailed as error:
             raise ScrapeFailed(str(error)) from None
+        if answer.status != 200:
+            raise ScrapeFailed(f"server returned HTTP status {answer.status} {answer.reason}".rstrip())
+        self._check_type(answer.content_type)
+        return answer.body
 
     def _check_type(self, content_type: str) -> None:
         """As Prometheus 3: without a Content-Type that is known, only a fallback protocol lets a body be read."""

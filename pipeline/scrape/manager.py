@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
-from pipeline.http_client import HttpClient
+from pipeline.http_client import Buffers, HttpClient
 from pipeline.scrape.instruments import Instruments
 from pipeline.scrape.pool import ScrapePool, Surroundings
 from pipeline.scrape.target import offset_seed
@@ -30,6 +30,7 @@ class ScrapeManager:
         self._instruments = Instruments(telemetry)
         self._tasks = asyncio.TaskGroup()
         self._reading = asyncio.Lock()
+        self._buffers = Buffers()
         self._pools: dict[str, ScrapePool] = {}
         self._ended: list[ScrapePool] = []
         self._clients: list[HttpClient] = []
@@ -85,7 +86,7 @@ class ScrapeManager:
 
     async def _client(self, config: ScrapeConfig) -> HttpClient:
         """A client for a job. Those of configurations before close at the end: a scrape may still be using one."""
-        client = HttpClient(config)
+        client = HttpClient(config, buffers=self._buffers)
         await client.__aenter__()
         self._clients.append(client)
         return client

