@@ -16,9 +16,8 @@ from faust.exceptions import FaustError
 from faust.types.auth import SASLMechanism
 
 from agents.transport import CommittedTransport
-from pipeline.http_client.secret_file import SecretFile
-from pipeline.http_client.tls import build as build_tls
-from topics.definitions import DEAD_HEADERS_BYTES, TopicNames, TopicSpec, group, specs
+from pipeline.lifecycle.kafka_settings import security, topic_specs
+from topics.definitions import DEAD_HEADERS_BYTES, TopicNames, TopicSpec, group
 from topics.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def create_app(
     *,
     instance_id: str = "",
     record_bytes: int = 128 * 1024,
-    commit_interval_s: float = 0.25,
+    commit_interval_s: float = 0.5,
 ) -> AgentApp:
     """An app for the backend's group; `register` gives it its agent.
 
@@ -132,33 +131,12 @@ def agent_topics(kafka: KafkaConfig, topics: TopicsConfig, backend: Backend) -> 
     """The topics that an agent needs: the one it reads, and the one for its dead letters."""
     names = TopicNames(kafka.prefix)
     mine = {names.data(backend.kind), names.dead(backend.kind)}
-    everything = specs(
-        names,
-        partitions=topics.partitions,
-        replication_factor=topics.replication_factor,
-        retention_ms=int(topics.retention * 1000),
-        min_insync_replicas=topics.min_insync_replicas,
-        max_message_bytes=topics.max_message_bytes,
-    )
-    return tuple(spec for spec in everything if spec.name in mine)
-
-
-def kafka_security(kafka: KafkaConfig) -> dict[str, Any]:
-    """TLS and SASL as aiokafka's own clients take them."""
-    protocol = kafka.security_protocol
-    found: dict[str, Any] = {"security_protocol": protocol}
-    if protocol.endswith("SSL"):
-        found["ssl_context"] = build_tls(kafka.tls_config)
-    if protocol.startswith("SASL"):
-        found["sasl_mechanism"] = kafka.sasl_mechanism
-        found["sasl_plain_username"] = kafka.username
-        found["sasl_plain_password"] = _password(kafka)
-    return found
+    return tuple(spec for spec in topic_specs(kafka.prefix, topics) if spec.name in mine)
 
 
 def _credentials(kafka: KafkaConfig) -> Any:
     """The same as Faust takes it."""
-    given = kafka_security(kafka)
+    given = security(kafka)
     if kafka.security_protocol == "PLAINTEXT":
         return None
     if kafka.security_protocol == "SSL":
@@ -169,9 +147,3 @@ def _credentials(kafka: KafkaConfig) -> Any:
         ssl_context=given.get("ssl_context"),
         mechanism=SASLMechanism(given["sasl_mechanism"]),
     )
-
-
-def _password(kafka: KafkaConfig) -> str:
-    if kafka.password_file:
-        return SecretFile(kafka.password_file).read()
-    return kafka.password.reveal() if kafka.password else ""

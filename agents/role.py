@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from agents import delivery as deliveries
-from agents.app import agent_topics, create_app, dead_letter_sender, kafka_security, register
+from agents.app import agent_topics, create_app, dead_letter_sender, register
 from agents.deadletter import DeadLetters
 from agents.gauges import Gauges
 from agents.intake import Intake
@@ -16,6 +16,7 @@ from agents.ledger import Ledger
 from pipeline.config.backends import backends
 from pipeline.config.remote_write import RemoteWriteConfig
 from pipeline.config.render import rendered
+from pipeline.lifecycle.kafka_settings import security
 from topics import admin
 from topics.errors import ConfigError, HeadraceError, KafkaUnavailable, Problem
 
@@ -181,7 +182,7 @@ class AgentRole:
         said = ""
         while not stop.is_set():
             try:
-                await admin.ensure(self._brokers, specs, security=kafka_security(self._config.kafka))
+                await admin.ensure(self._brokers, specs, security=security(self._config.kafka))
                 return True
             except KafkaUnavailable as error:
                 self._waiting_for = f"waiting for Kafka at {self._brokers}: {error}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from pipeline.lifecycle.kafka_settings import security, topic_specs
 from pipeline.producer.kafka import KafkaProducer
 from pipeline.roles.door import KafkaDoor
-from pipeline.roles.kafka_settings import security
 from topics import admin
-from topics.definitions import TopicNames, specs
+from topics.definitions import TopicNames
 from topics.errors import ConfigError, Problem
 from topics.record import Kind
 
@@ -33,15 +33,7 @@ def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Te
         remedy = "give kafka.brokers or --kafka.brokers; only `headrace run` starts a Kafka of its own"
         raise ConfigError([Problem(str(options.config_file), 0, "kafka.brokers", "no brokers", remedy)])
     names = TopicNames(config.kafka.prefix if options.prefix is None else options.prefix)
-    topics = config.topics
-    wanted = specs(
-        names,
-        partitions=topics.partitions,
-        replication_factor=topics.replication_factor,
-        retention_ms=int(topics.retention * 1000),
-        min_insync_replicas=topics.min_insync_replicas,
-        max_message_bytes=topics.max_message_bytes,
-    )
+    wanted = topic_specs(names.prefix, config.topics)
     client_security = security(config.kafka)
 
     async def ensure() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.clock import SystemClock
+from pipeline.lifecycle.kafka_settings import security, topic_specs
 from pipeline.lifecycle.main import serve
 from pipeline.roles.kafka_keeper import Broker, KafkaKeeper
-from pipeline.roles.kafka_settings import security
 from pipeline.roles.supervisor import DEADLINE_S, Supervisor
 from pipeline.telemetry.metrics import Telemetry
 from pipeline.web.peek import Peek
 from topics.admin import ensure
-from topics.definitions import TopicNames, specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,13 +44,5 @@ def start(config: Config, options: RoleOptions, make_broker: Callable[[int], Bro
 
 async def ensure_topics(config: Config, prefix: str, brokers: tuple[str, ...]) -> None:
     """Make or verify the topics of this configuration. Raises TopicMismatch, KafkaUnavailable."""
-    topics = config.topics
-    wanted = specs(
-        TopicNames(prefix),
-        partitions=topics.partitions,
-        replication_factor=topics.replication_factor,
-        retention_ms=int(topics.retention * 1000),
-        min_insync_replicas=topics.min_insync_replicas,
-        max_message_bytes=topics.max_message_bytes,
-    )
+    wanted = topic_specs(prefix, config.topics)
     await ensure(",".join(brokers), wanted, security=security(config.kafka))

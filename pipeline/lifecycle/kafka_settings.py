@@ -1,4 +1,4 @@
-"""The configuration's `kafka` in the words of the Kafka library."""
+"""The configuration's `kafka` and `topics` in the words of the Kafka library, for every role alike."""
 
 from __future__ import annotations
 
@@ -6,9 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.http_client.secret_file import SecretFile
 from pipeline.http_client.tls import build
+from topics.definitions import TopicNames, TopicSpec, specs
 
 if TYPE_CHECKING:
-    from pipeline.config.kafka import KafkaConfig
+    from pipeline.config.kafka import KafkaConfig, TopicsConfig
+
+
+def topic_specs(prefix: str, topics: TopicsConfig) -> tuple[TopicSpec, ...]:
+    """All topics under this prefix as the configuration wants them."""
+    return specs(
+        TopicNames(prefix),
+        partitions=topics.partitions,
+        replication_factor=topics.replication_factor,
+        retention_ms=int(topics.retention * 1000),
+        min_insync_replicas=topics.min_insync_replicas,
+        max_message_bytes=topics.max_message_bytes,
+    )
 
 
 def security(kafka: KafkaConfig) -> dict[str, Any]:
