@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -121,6 +122,12 @@ def read_up(process: Headrace) -> Callable[[], bool]:
     return check
 
 
+def acked(process: Headrace) -> float:
+    """Lines that Kafka has acknowledged to this process."""
+    found = re.search(r"^headrace_tail_acked_lines_total (\S+)$", process.get("/metrics")[1], re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
 def begin(process: Headrace, writers: list[Writer]) -> None:
     """Start writing; let files be rotated when the tailer follows every path. It cannot know of what was before."""
     process.wait_ready()
@@ -164,7 +171,8 @@ async def test_kill_9_in_a_loop_loses_nothing_and_repeats_little(
     chance = random.Random(3)
     kills = 12
     for _ in range(kills):
-        time.sleep(chance.uniform(0.1, 1.2))  # the moment of the kill is the experiment
+        wait_for("lines through this process", lambda: acked(tailer) > 0)
+        time.sleep(chance.uniform(0, 0.5))  # the moment of the kill is the experiment
         tailer.kill9()
         tailer.start()
     for writer in writers:
