@@ -95,10 +95,11 @@ class Demo:
         self._files.write_targets([])
         self._files.write_prometheus([(backend.name, backend.write_url) for backend in self._metrics_backends])
         self._files.write_promtail(self._sinks[0].push_url)
-        self._view.event(f"configuration: {self._files.prometheus} and {self._files.promtail}")
-        self._view.event(f"pods' logs: {self._files.pods} · output of each program: {self._files.logs}")
+        self._view.event(
+            f"{self._files.folder}: prometheus.yml, promtail.yml, pods/ with access logs, logs/ of each program"
+        )
         names = ", ".join(backend.name for backend in self._metrics_backends)
-        self._view.phase(f"starting two Envoys, {names}, and headrace run with a Kafka of its own")
+        self._view.phase(f"starting Kafka, headrace run, two Envoys, {names}")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._start_run())
             tasks.create_task(self._start_envoys())

@@ -17,7 +17,11 @@ from pipeline.demo.snapshot import Snapshot
 if TYPE_CHECKING:
     from pipeline.demo.snapshot import BackendState
 
-_EVENTS_SHOWN = 10
+_EVENTS_SHOWN = 7
+_WIDE = 132
+_WAY = ("state", "lag", "behind", "received", "missing")  # lag in records, behind in samples or lines
+_LEDGER = ("in", "delivered", "ruled out", "rejected", "dead", "pending")
+_KEYS = {"ruled out": "ruled_out", "dead": "dead_lettered"}
 _RATE_WINDOW_S = 3.0
 _LINE_EVERY_S = 5.0
 _TONES = {"delivering": "green", "idle": "green", "retrying": "yellow", "paused": "red", "starting": "dim"}
@@ -112,7 +116,8 @@ class LiveView:
         self._phase = ""
         self._snapshot = Snapshot(0.0)
         self._speed = (0.0, 0.0)
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self.render, transient=True)
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self.render)
 
     def __enter__(self) -> LiveView:
         self._live.__enter__()
@@ -142,51 +147,43 @@ class LiveView:
         head = Text.assemble(
             ("targets ", "dim"), f"{snapshot.targets_up}/{snapshot.targets} up   ",
             ("Kafka ", "dim"), f"{snapshot.kafka or '…'}   ",
-            ("acknowledged ", "dim"), f"{snapshot.samples_acked:,} samples ({samples:,.0f}/s)   ",
+            f"{snapshot.samples_acked:,} samples ({samples:,.0f}/s)   ",
             f"{snapshot.lines_acked:,} lines ({lines:,.0f}/s)",
         )  # fmt: skip
         events = Text("\n".join(self._events), style="dim")
-        return Panel(Group(head, Text(), _table(snapshot), Text(), events), title=f"headrace demo: {self._phase}")
+        return Panel(
+            Group(head, Text(), *_tables(snapshot, self._console.width), Text(), events),
+            title=f"headrace demo: {self._phase}",
+        )
 
 
-def _table(snapshot: Snapshot) -> Table:
-    table = Table(box=None, pad_edge=False, expand=True)
-    table.add_column("backend")
-    table.add_column("state")
-    for column in (
-        "lag (records)",
-        "behind",
-        "in",
-        "delivered",
-        "ruled out",
-        "rejected",
-        "dead",
-        "pending",
-        "at the backend",
-        "missing",
-    ):
-        table.add_column(column, justify="right")
+def _tables(snapshot: Snapshot, width: int) -> list[Table | Text]:
+    """One table where there is room for it, else one about the way and one with the ledger."""
+    if width >= _WIDE:
+        return [_table(snapshot, (*_WAY, *_LEDGER))]
+    return [_table(snapshot, _WAY), Text(), _table(snapshot, _LEDGER)]
+
+
+def _table(snapshot: Snapshot, columns: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("backend", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     for backend in snapshot.backends:
-        table.add_row(*_row(backend, snapshot))
+        cells = _cells(backend, snapshot)
+        table.add_row(backend.name, *(cells[column] for column in columns))
     return table
 
 
-def _row(backend: BackendState, snapshot: Snapshot) -> list[Text | str]:
-    ledger = [
-        f"{backend.ledger.get(column, 0):,}"
-        for column in ("in", "delivered", "ruled_out", "rejected", "dead_lettered", "pending")
-    ]
-    received = "" if backend.received is None else f"{backend.received.unique:,}"
-    state = Text(backend.state, style=_TONES.get(backend.state, ""))
-    return [
-        f"{backend.name} ({backend.kind})",
-        state,
-        "…" if backend.lag_records is None else f"{backend.lag_records:,}",
-        f"{snapshot.behind(backend):,}",
-        *ledger,
-        received,
-        _missing(backend, snapshot),
-    ]
+def _cells(backend: BackendState, snapshot: Snapshot) -> dict[str, Text | str]:
+    return {
+        "state": Text(backend.state, style=_TONES.get(backend.state, "")),
+        "lag": "…" if backend.lag_records is None else f"{backend.lag_records:,}",
+        "behind": f"{snapshot.behind(backend):,}",
+        "received": "" if backend.received is None else f"{backend.received.unique:,}",
+        "missing": _missing(backend, snapshot),
+        **{column: f"{backend.ledger.get(_KEYS.get(column, column), 0):,}" for column in _LEDGER},
+    }
 
 
 def _missing(backend: BackendState, snapshot: Snapshot) -> Text:

@@ -53,14 +53,26 @@ def test_a_loss_is_shown_in_the_line():
 
 
 def test_the_table_has_the_ledger_of_each_backend_and_the_events():
-    view = LiveView(console(terminal=True))
-    view.phase("steady")
-    view.show(SNAPSHOT)
-    out = console()
-    out.print(view.render())
-    text = printed(out)
-    for words in ("headrace demo: steady", "sink-b (metrics)", "retrying", "127.0.0.1:9", "pending", "missing", "90"):
-        assert words in text
+    for width in (80, 200):
+        out = Console(file=io.StringIO(), width=width)
+        view = LiveView(out)
+        view.phase("steady")
+        long = replace(BACKEND, name="victoriametrics", ledger={**LEDGER, "in": 999_999, "delivered": 999_999})
+        view.show(replace(SNAPSHOT, samples_acked=999_999, lines_acked=99_999, backends=(BACKEND, long)))
+        out.print(view.render())
+        text = printed(out)
+        assert "…" not in text, "cut off"
+        for words in (
+            "headrace demo: steady",
+            "sink-b",
+            "retrying",
+            "127.0.0.1:9",
+            "pending",
+            "dead lettered",
+            "missing",
+            "90",
+        ):
+            assert words in text
 
 
 def test_rates_are_those_of_the_last_seconds():
