@@ -68,7 +68,7 @@ def test_the_table_has_the_ledger_of_each_backend_and_the_events():
             "retrying",
             "127.0.0.1:9",
             "pending",
-            "dead lettered",
+            "dead",
             "missing",
             "90",
         ):
