@@ -189,3 +189,17 @@ async def test_a_flush_that_is_cut_short_still_counts_what_is_lost(script, caplo
         await asyncio.wait_for(life(), 0.5)
     assert producer.status()["dropped_samples"] == {"shutdown": 7}
     assert "7 samples were not acknowledged by Kafka" in caplog.text
+
+
+async def test_what_may_be_dropped_and_what_may_not_never_share_a_record(script):
+    async with KafkaProducer(
+        "k:9092", ProducerConfig(linger=60.0), Telemetry(), SystemClock(), None, "test"
+    ) as producer:
+        appender = await _open(producer, script)
+        async with asyncio.TaskGroup() as tasks:
+            appender.append([numbered(0, 0, 1)])
+            tasks.create_task(appender.deliver([numbered(0, 1, 1)]))
+            await _until(lambda: len(script.last.sent) == 2)
+            script.last.answer(0)
+            script.last.answer(1)
+    assert script.last.order == [(0, 0), (0, 1)]
