@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.web.peek import Peek
 
 _START_S = 30.0
+_HELP_S = 5.0
 
 
 class Backend(Protocol):
@@ -145,5 +147,14 @@ def installed(folder: Path) -> list[Installed]:
     return [
         Installed(name, binary, arguments, ready_path, shows_stale_markers, folder / name)
         for name, command, ready_path, shows_stale_markers, arguments in known
-        if (binary := shutil.which(command)) is not None
+        if (binary := shutil.which(command)) is not None and _knows(binary, arguments[-1])
     ]
+
+
+def _knows(binary: str, argument: str) -> bool:
+    """Whether the program has this flag: an old version, or another program of that name, is left out."""
+    try:
+        answer = subprocess.run([binary, "--help"], capture_output=True, timeout=_HELP_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return argument.partition("=")[0].lstrip("-").encode() in answer.stdout + answer.stderr

@@ -103,6 +103,8 @@ class PlainView:
             f"{samples:.0f} samples/s",
             f"{lines:.0f} lines/s",
         ]
+        if not snapshot.ready:
+            parts = [snapshot.reason or "starting"]
         parts += [_short(backend, snapshot) for backend in snapshot.backends]
         self.event(" · ".join(parts))
 
@@ -150,6 +152,8 @@ class LiveView:
             f"{snapshot.samples_acked:,} samples ({samples:,.0f}/s)   ",
             f"{snapshot.lines_acked:,} lines ({lines:,.0f}/s)",
         )  # fmt: skip
+        if not snapshot.ready:
+            head = Text(snapshot.reason or "starting", style="yellow")
         events = Text("\n".join(self._events), style="dim")
         return Panel(
             Group(head, Text(), *_tables(snapshot, self._console.width), Text(), events),

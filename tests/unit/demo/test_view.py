@@ -81,3 +81,13 @@ def test_rates_are_those_of_the_last_seconds():
     assert rates.add(replace(SNAPSHOT, at_s=12.0, samples_acked=300, lines_acked=20)) == (100.0, 10.0)
     rates.add(replace(SNAPSHOT, at_s=20.0, samples_acked=300, lines_acked=20))
     assert rates.add(replace(SNAPSHOT, at_s=21.0, samples_acked=300, lines_acked=20)) == (0.0, 0.0)
+
+
+def test_until_all_is_ready_the_reason_is_shown():
+    out = console()
+    starting = replace(SNAPSHOT, ready=False, reason="fetching Kafka")
+    PlainView(out).show(starting)
+    live = LiveView(out)
+    live.show(starting)
+    out.print(live.render())
+    assert printed(out).count("fetching Kafka") == 2
