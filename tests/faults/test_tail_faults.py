@@ -203,8 +203,9 @@ async def test_kafka_away_for_a_while_loses_nothing_and_the_tailer_keeps_rotated
     assert await verdict(private_kafka, kafka_prefix, writers) == 0
 
 
-async def test_a_stop_while_kafka_is_away_is_quick_and_loses_nothing(
-    tmp_path: Path, pods: Path, private_kafka: KafkaPeer, kafka_prefix: str
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+async def test_an_end_while_kafka_is_away_is_quick_and_loses_nothing(
+    tmp_path: Path, pods: Path, private_kafka: KafkaPeer, kafka_prefix: str, end: str
 ) -> None:
     writer = Writer(pods / "ns_pod_uid" / "0.log", keep=10**6)
     with Headrace(*arguments(tmp_path, pods, private_kafka, kafka_prefix)) as tailer:
@@ -212,9 +213,12 @@ async def test_a_stop_while_kafka_is_away_is_quick_and_loses_nothing(
         await private_kafka.akill9()
         at = writer.written
         wait_for("lines without Kafka", lambda: writer.written > at + 1000)
-        start_s = time.monotonic()
-        assert tailer.stop() == 0, tailer.log_text
-        assert time.monotonic() - start_s < 20
+        if end == "SIGKILL":
+            tailer.kill9()
+        else:
+            start_s = time.monotonic()
+            assert tailer.stop() == 0, tailer.log_text
+            assert time.monotonic() - start_s < 20
         await private_kafka.astart()
         tailer.start()
         tailer.wait_ready()
