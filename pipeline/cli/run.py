@@ -28,11 +28,11 @@ def command(options: RoleOptions, java: str | None) -> None:
     from pipeline.roles.storage import locked  # noqa: PLC0415
 
     config = load(options.config_file, promtail_file=options.promtail_file)
-    options.setup_logging("run")
+    outlet = options.setup_logging("run")
     for note in config.notes:
         logging.getLogger(__name__).warning("%s", note)
     with locked(options.storage):
-        code = start_run.start(config, options, functools.partial(_broker, options, java))
+        code = start_run.start(config, options, functools.partial(_broker, options, java), outlet)
     leave(code)
 
 

@@ -17,6 +17,8 @@ from pipeline.telemetry import logging as log_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.telemetry.outlet import Outlet
+
     _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEFAULT_CONFIG = Path("headrace.yml")
@@ -47,9 +49,9 @@ class RoleOptions:
     log_format: str
     deadline_s: float
 
-    def setup_logging(self, component: str) -> None:
-        """Send this process's log lines to stderr under the name `component`."""
-        log_lines.setup(self.log_level, self.log_format, component)
+    def setup_logging(self, component: str) -> Outlet:
+        """Send this process's log lines to stderr under the name `component`; the outlet takes other lines too."""
+        return log_lines.setup(self.log_level, self.log_format, component)
 
 
 def role_options(role: str, *, configured: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

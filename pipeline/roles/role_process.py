@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from pipeline.children.child import SpawnFailed, spawn
 from pipeline.telemetry import catalogue
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.roles.plan import ChildSpec
     from pipeline.telemetry.metrics import Telemetry
+    from pipeline.telemetry.outlet import Outlet
     from pipeline.web.peek import Peek
 
 log = logging.getLogger(__name__)
@@ -49,15 +49,13 @@ class ChildState:
 class RoleProcess:
     """Keeps one child alive until `stop`. `run` is its task; the other methods are called from the same loop."""
 
-    def __init__(
-        self, spec: ChildSpec, *, peek: Peek, telemetry: Telemetry, clock: Clock, stderr: BinaryIO | None = None
-    ) -> None:
+    def __init__(self, spec: ChildSpec, *, peek: Peek, telemetry: Telemetry, clock: Clock, outlet: Outlet) -> None:
         self.spec = spec
         self.state = ChildState()
         self._peek = peek
         self._telemetry = telemetry
         self._clock = clock
-        self._stderr = stderr or sys.stderr.buffer
+        self._outlet = outlet
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._over = asyncio.Event()
@@ -180,11 +178,7 @@ class RoleProcess:
         if not lines:
             return
         self._tail.extend(lines.decode(errors="replace").splitlines()[-_TAIL_LINES:])
-        try:
-            self._stderr.write(lines)
-            self._stderr.flush()
-        except (OSError, ValueError):  # our own stderr is gone; the child's work is not
-            pass
+        self._outlet.write(lines)
 
     async def _watch_ready(self) -> None:
         """Keep `state.ready` and `state.reason` fresh while the child lives."""

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from pipeline.config.root import Config
     from pipeline.lifecycle.options import RoleOptions
+    from pipeline.telemetry.outlet import Outlet
 
 
-def start(config: Config, options: RoleOptions, make_broker: Callable[[int], Broker]) -> int:
+def start(config: Config, options: RoleOptions, make_broker: Callable[[int], Broker], outlet: Outlet) -> int:
     """Run until a signal; the exit code. `make_broker(port)` is asked for only when nobody gave brokers."""
     telemetry, clock = Telemetry(), SystemClock()
     embedded = not (options.brokers or config.kafka.brokers)
@@ -32,6 +33,7 @@ def start(config: Config, options: RoleOptions, make_broker: Callable[[int], Bro
         peek=Peek(),
         telemetry=telemetry,
         clock=clock,
+        outlet=outlet,
     )
     return serve(
         supervisor,

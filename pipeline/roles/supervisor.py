@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.roles.kafka_keeper import KafkaKeeper
     from pipeline.roles.plan import ChildSpec
     from pipeline.telemetry.metrics import Telemetry
+    from pipeline.telemetry.outlet import Outlet
     from pipeline.web.peek import Peek
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Supervisor:
         peek: Peek,
         telemetry: Telemetry,
         clock: Clock,
+        outlet: Outlet,
         make_plan: Callable[[Config, Common], dict[str, ChildSpec]] = plan,
     ) -> None:
         """`ensure_topics(config, prefix, brokers)` makes or verifies the topics; KafkaUnavailable is tried again."""
@@ -72,6 +74,7 @@ class Supervisor:
         self._peek = peek
         self._telemetry = telemetry
         self._clock = clock
+        self._outlet = outlet
         self._make_plan = make_plan
         self._brokers = options.brokers or config.kafka.brokers
         self._prefix = config.kafka.prefix if options.prefix is None else options.prefix
@@ -159,7 +162,7 @@ class Supervisor:
         }
 
     def _child(self, spec: ChildSpec) -> RoleProcess:
-        return RoleProcess(spec, peek=self._peek, telemetry=self._telemetry, clock=self._clock)
+        return RoleProcess(spec, peek=self._peek, telemetry=self._telemetry, clock=self._clock, outlet=self._outlet)
 
     def _plan(self, config: Config) -> dict[str, ChildSpec]:
         options = self._options

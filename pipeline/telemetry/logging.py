@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-import sys
 import time
 from typing import Literal, TextIO
 
+from pipeline.telemetry.outlet import Outlet, OutletHandler
 from pipeline.telemetry.repeats import Repeats
 
 LEVELS = ("debug", "info", "warn", "error")
@@ -79,13 +79,14 @@ class Json(_Formatter):
         return json.dumps(self.fields(record), ensure_ascii=False)
 
 
-def setup(level: str, fmt: Literal["logfmt", "json"] | str, role: str, *, stream: TextIO | None = None) -> None:
-    """Send every logger of this process to `stream` (stderr by default).
+def setup(level: str, fmt: Literal["logfmt", "json"] | str, role: str, *, stream: TextIO | None = None) -> Outlet:
+    """Send every logger of this process to `stream`, or to the outlet that is returned: stderr, never blocking.
 
     `level` is one of LEVELS; the libraries below us speak from WARN up unless it is debug. `role` becomes
     ``component=``. Calling it again replaces the former set-up.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    outlet = Outlet()
+    handler = logging.StreamHandler(stream) if stream is not None else OutletHandler(outlet)
     if level.lower() != "debug":
         handler.addFilter(_no_chatter)
         handler.addFilter(Repeats(_TALKATIVE))
@@ -100,6 +101,7 @@ def setup(level: str, fmt: Literal["logfmt", "json"] | str, role: str, *, stream
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False  # a closed stderr must not end the process, nor fill it with tracebacks
+    return outlet
 
 
 def _no_chatter(record: logging.LogRecord) -> bool:

@@ -78,7 +78,7 @@ async def ensure_topics(*_given) -> None:
 @role_options("run")
 def command(options: RoleOptions) -> None:
     config = load(options.config_file)
-    options.setup_logging("run")
+    outlet = options.setup_logging("run")
     telemetry, clock = Telemetry(), SystemClock()
     with locked(options.storage):
         supervisor = Supervisor(
@@ -89,6 +89,7 @@ def command(options: RoleOptions) -> None:
             peek=Peek(),
             telemetry=telemetry,
             clock=clock,
+            outlet=outlet,
             make_plan=fake_plan,
         )
         code = serve(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.support.process import Headrace, wait_for
+from tests.support.process import Headrace, get, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -252,3 +254,42 @@ def test_metrics_of_all_roles_come_in_one_page(tmp_path: Path) -> None:
         assert 'process_cpu_seconds_total{role="agent",backend="works-2"}' in text
         assert text.count("# TYPE process_cpu_seconds_total counter") == 1
         assert 'headrace_run_child_up{role="run",child="agent:works"} 1.0' in text
+
+
+def test_a_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
+    with Run(tmp_path, config_of("works", "hangs"), FAKE_KAFKA="embedded") as run:
+        run.wait_ready()
+        children = run.children()
+        run.terminate()
+        run.wait_log('component=agent:hangs msg="SIGTERM: draining')
+        run.signal(signal.SIGINT)
+        assert run.wait() == 0
+        assert "SIGINT again: not waiting for the rest" in run.log_text
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert not alive
+
+
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
+    """The pipe to a paused reader is full; pages, reload and SIGTERM are answered all the same."""
+    run = Run(tmp_path, config_of("works", "fails"))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    address_file = tmp_path / "address"
+    flags = ("--web.listen-address=127.0.0.1:0", f"--web.address-file={address_file}")
+    process = subprocess.Popen([*run.argv[:-2], *flags], stdout=writer, stderr=writer)
+    os.close(writer)
+    try:
+        wait_for("its address", lambda: address_file.exists() and address_file.read_text())
+        url = f"http://{address_file.read_text().strip()}"
+        wait_for("restarts that are logged", lambda: '"restarts":2' in get(f"{url}/api/v1/status")[1])
+        assert get(f"{url}/-/reload", method="POST")[0] == 200
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
