@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pipeline.telemetry.metrics import Telemetry
 
 
-# At the end. What the scraper has cannot be had again; what the tailer has is still in the files.
-FLUSH_S = {Kind.METRICS: 8.0, Kind.LOGS: 2.0}
+# Of the process's time to stop. What the scraper has cannot be had again; what the tailer has is still in the files.
+FLUSH_SHARE = {Kind.METRICS: 0.7, Kind.LOGS: 0.2}
 
 
 def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Telemetry, clock: Clock) -> KafkaDoor:
@@ -47,7 +47,7 @@ def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Te
             clock,
             producer_id=f"{socket.gethostname()}/{kind.value}",
             security=client_security,
-            flush_s=FLUSH_S[kind],
+            flush_s=FLUSH_SHARE[kind] * options.deadline_s,
         )
 
     topic = names.metrics if kind is Kind.METRICS else names.logs

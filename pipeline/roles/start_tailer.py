@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DRAIN_SHARE = 0.5  # of the process's time to stop; the producer's flush and the positions' last save come after
+
 
 def start(load: Callable[[], Config], config: Config, options: RoleOptions) -> int:
     """Tail until a signal; the exit code. `load` reads the configuration again."""
@@ -27,7 +29,14 @@ def start(load: Callable[[], Config], config: Config, options: RoleOptions) -> i
         log.warning("%s", note)
     telemetry, clock = Telemetry(), SystemClock()
     door = open_door(config, options, Kind.LOGS, telemetry=telemetry, clock=clock)
-    role = TailerRole(load, door, storage=options.storage, telemetry=telemetry, clock=clock)
+    role = TailerRole(
+        load,
+        door,
+        storage=options.storage,
+        telemetry=telemetry,
+        clock=clock,
+        drain_s=DRAIN_SHARE * options.deadline_s,
+    )
     return serve(
         role,
         telemetry=telemetry,

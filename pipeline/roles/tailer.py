@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POSITIONS_FILE = "positions-logs.json"
-DRAIN_S = 5.0  # with the producer's flush and the positions well within the process's 12 s
 
 
 class TailerRole:
@@ -42,14 +41,24 @@ class TailerRole:
     name = "tailer"
 
     def __init__(
-        self, load: Callable[[], Config], door: KafkaDoor, *, storage: Path, telemetry: Telemetry, clock: Clock
+        self,
+        load: Callable[[], Config],
+        door: KafkaDoor,
+        *,
+        storage: Path,
+        telemetry: Telemetry,
+        clock: Clock,
+        drain_s: float = 6.0,
     ) -> None:
-        """`load` reads the configuration; raises ConfigError, here and at each reload."""
+        """`load` reads the configuration; raises ConfigError, here and at each reload. `drain_s`: how long the end may
+        wait for Kafka to take what was read.
+        """
         self._load = load
         self._door = door
         self._storage = storage
         self._telemetry = telemetry
         self._clock = clock
+        self._drain_s = drain_s
         self._config = load()
         self._reason = f"waiting for Kafka at {door.brokers}"
         self._producer: Producer | None = None
@@ -85,7 +94,7 @@ class TailerRole:
         options = _options(self._config)
         journal = FileJournal(appender, store, self._clock, options.save_interval_s)
         metrics = TailMetrics(self._telemetry)
-        self._manager = TailManager(journal, metrics, self._clock, options, drain_s=DRAIN_S)
+        self._manager = TailManager(journal, metrics, self._clock, options, drain_s=self._drain_s)
         try:
             self._apply()
             await self._manager.run(stop)
