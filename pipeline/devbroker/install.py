@@ -36,10 +36,11 @@ _ELSEWHERE = "or give the address of a Kafka of yours with --kafka.brokers"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What it takes to run Kafka: the `java` program and every jar."""
+    """What it takes to run Kafka: the `java` program and every jar. `bundled`: it is the java of our own wheel."""
 
     java: Path
     jars: tuple[Path, ...]
+    bundled: bool
 
     @property
     def classpath(self) -> str:
@@ -53,7 +54,7 @@ def install(java: str | None = None) -> Installation:
     `java`: None for the one that comes with headrace, "system" for JAVA_HOME or PATH, else the path of the program.
     Raises BrokerFailed with what to do.
     """
-    return Installation(find_java(java), find_jars())
+    return Installation(find_java(java), find_jars(), bundled=java is None)
 
 
 def find_java(java: str | None) -> Path:
@@ -84,7 +85,7 @@ def find_java(java: str | None) -> Path:
 
 def find_jars() -> tuple[Path, ...]:
     """Every jar of Kafka, from the cache or from Maven Central. Raises BrokerFailed when they cannot be had."""
-    cache = _cache_dir()
+    cache = cache_dir()
     note = cache / f"headrace-kafka-{KAFKA_VERSION}.json"
     if jars := _noted(note):
         return jars
@@ -100,7 +101,8 @@ def find_jars() -> tuple[Path, ...]:
     return jars
 
 
-def _cache_dir() -> Path:
+def cache_dir() -> Path:
+    """Where jgo keeps what it downloads, and we what we make of it."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "jgo"
 

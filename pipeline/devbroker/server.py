@@ -11,13 +11,14 @@ import fcntl
 import logging
 import signal
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.children.child import SpawnFailed, spawn
 from pipeline.devbroker import ports as portbook
-from pipeline.devbroker.install import Installation, install
+from pipeline.devbroker import warm
+from pipeline.devbroker.install import Installation, cache_dir, install
 from pipeline.devbroker.properties import LOG4J, LOG_NAME, server_properties
 from pipeline.devbroker.protocol import ask
 from topics.errors import BrokerFailed
@@ -48,8 +49,13 @@ class EmbeddedKafka:
         java: str | None = None,
         heap_mb: int = 320,
         properties: Mapping[str, str] = MappingProxyType({}),
+        installation: Installation | None = None,
+        java_flags: Sequence[str] | None = None,
     ) -> None:
-        """`port` 0: a free one, the same again for the same folder. `java`: see install.py. `properties`: Kafka's."""
+        """`port` 0: a free one, the same again for the same folder. `java`: see install.py. `properties`: Kafka's.
+
+        `installation` and `java_flags` are for the making of the class cache (warm.py).
+        """
         self._dir = data_dir.absolute()
         self._data = self._dir / "data"
         self._logs = self._dir / "logs"
@@ -57,6 +63,8 @@ class EmbeddedKafka:
         self._java = java
         self._heap_mb = heap_mb
         self._properties = dict(properties)
+        self._installation = installation
+        self._java_flags = java_flags
         self._process: asyncio.subprocess.Process | None = None
         self.brokers = ""
 
@@ -77,7 +85,12 @@ class EmbeddedKafka:
             self.kill()
             await self._process.wait()
         try:
-            installation = await asyncio.to_thread(install, self._java)
+            installation = self._installation
+            if installation is None:
+                installation = await asyncio.to_thread(install, self._java)
+            if self._java_flags is None:
+                cache = await warm.ensure(installation, cache_dir())
+                self._java_flags = warm.use(cache) if cache else ()
             for folder in (self._data, self._logs):
                 folder.mkdir(parents=True, exist_ok=True)
             await self._wait_for_lock()
@@ -119,10 +132,10 @@ class EmbeddedKafka:
             # A short life on few cores: the quick compiler and the plain collector start it a second sooner.
             "-XX:TieredStopAtLevel=1",
             "-XX:+UseSerialGC",
-            "-Xshare:auto",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             "-Djava.net.preferIPv4Stack=true",
+            *(self._java_flags or ()),
             f"-Dheadrace.logs={self._logs}",
             f"-Dlog4j2.configurationFile={self._dir / 'log4j2.properties'}",
             "-cp",
