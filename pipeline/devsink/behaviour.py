@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config.units import format_duration, parse_duration
 from topics.errors import HeadraceError
 
 if TYPE_CHECKING:
     from pipeline.clock import Clock
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 NAMES = ("ok", "down", "hang", "discard", "status:N", "kept:N", "slow:DURATION")
 
 
@@ -21,11 +19,11 @@ class BadBehaviour(HeadraceError):
 
 
 def duration_s(text: str) -> float:
-    """`2s`, `250ms`, `1m`, or plain seconds. Raises BadBehaviour."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise BadBehaviour(f"{text!r} is not a duration: write 250ms, 2s or 1m")
-    return float(match[1]) * _UNITS_S[match[2]]
+    """`2s`, `250ms`, `1m30s` as Prometheus writes them. Raises BadBehaviour."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise BadBehaviour(f"{text!r} is not a duration: write 250ms, 2s or 1m") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Mode:
     def __str__(self) -> str:
         if self.name in ("status", "kept"):
             return f"{self.name}:{self.status}"
-        return f"slow:{self.delay_s:g}s" if self.name == "slow" else self.name
+        return f"slow:{format_duration(self.delay_s)}" if self.name == "slow" else self.name
 
 
 class Behaviour:

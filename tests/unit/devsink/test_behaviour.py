@@ -10,7 +10,7 @@ from pipeline.devsink.behaviour import BadBehaviour, Behaviour, Mode, duration_s
 from tests.support.fakes import FakeClock
 
 
-@pytest.mark.parametrize("text", ["ok", "down", "hang", "discard", "status:429", "kept:503", "slow:2s"])
+@pytest.mark.parametrize("text", ["ok", "down", "hang", "discard", "status:429", "kept:503", "slow:2s", "slow:250ms"])
 def test_a_mode_is_written_as_it_is_read(text):
     assert str(Mode.parse(text)) == text
 
@@ -23,7 +23,7 @@ def test_an_unknown_mode_is_refused_with_what_there_is(text):
         Mode.parse(text)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("250ms", 0.25), ("2s", 2), ("1.5m", 90), ("1h", 3600), ("3", 3)])
+@pytest.mark.parametrize(("text", "seconds"), [("250ms", 0.25), ("2s", 2), ("1m30s", 90), ("1h", 3600)])
 def test_durations(text, seconds):
     assert duration_s(text) == seconds
 
