@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.roles.storage import instance_id, locked
+from tests.support.process import wait_for
 from topics.errors import StorageInUse
 
 if TYPE_CHECKING:
@@ -37,11 +38,20 @@ def test_a_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     with locked(tmp_path):
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
     try:
-        with locked(tmp_path):
-            pass
+        # The kernel lets us go on a moment before it has closed the new program's descriptors.
+        wait_for("the lock to be free", lambda: _is_free(tmp_path))
+        assert child.poll() is None
     finally:
         child.kill()
         child.wait()
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        with locked(folder):
+            return True
+    except StorageInUse:
+        return False
 
 
 def test_a_folder_has_one_name_for_life(tmp_path: Path) -> None:
