@@ -8,39 +8,34 @@ V = TypeVar("V")
 
 
 class Memo(Generic[V]):
-    """A bounded cache in two generations: what is asked for stays, what is not falls out when the elder one is let go.
+    """A cache bounded in bytes. `known` is a plain dict for the hot path to look into.
 
-    `recent` is a plain dict for the hot path to look into; what it does not hold is asked of `find`. The bound counts
-    the bytes of the values and a fixed price for each entry.
+    Full, it takes only every fourth new entry, in the place of the oldest. So a row of keys that is longer than the
+    cache, asked for again and again in the same order (that is what scrapes are), still finds nearly as many as fit; to
+    take each new one would find none. And what nobody asks for any more is gone after a while.
     """
 
-    ENTRY_BYTES = 200  # a 16-byte key, two references and their share of the table
+    ENTRY_BYTES = 160  # a 16-byte key, two references and their share of the table
+    ADMIT_EVERY = 4
 
     def __init__(self, max_bytes: int) -> None:
-        self.recent: dict[bytes, V] = {}
-        self._elder: dict[bytes, V] = {}
-        self._half_bytes = max(max_bytes // 2, 1)
-        self._recent_bytes = 0
-
-    def __len__(self) -> int:
-        return len(self.recent) + len(self._elder)
-
-    def find(self, key: bytes) -> V | None:
-        """The value of `key` when it is still known; it then counts as recent."""
-        value = self.recent.get(key)
-        if value is None:
-            value = self._elder.pop(key, None)
-            if value is not None:
-                self.add(key, value)
-        return value
+        self.known: dict[bytes, V] = {}
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._refused = 0
 
     def add(self, key: bytes, value: V) -> V:
-        """Keep `value`; may let go of what was not asked for lately."""
-        if self._recent_bytes >= self._half_bytes:
-            # The dict stays the same object: callers hold its `get` while they work through a record.
-            self._elder = dict(self.recent)
-            self.recent.clear()
-            self._recent_bytes = 0
-        self.recent[key] = value
-        self._recent_bytes += self.ENTRY_BYTES + (len(value) if isinstance(value, bytes) else 0)
+        """Keep `value`, which is not known yet, if it may be kept; answers it."""
+        price = self._price(value)
+        if self._bytes + price > self._max_bytes:
+            self._refused += 1
+            if self._refused % self.ADMIT_EVERY:
+                return value
+            while self.known and self._bytes + price > self._max_bytes:
+                self._bytes -= self._price(self.known.pop(next(iter(self.known))))
+        self.known[key] = value
+        self._bytes += price
         return value
+
+    def _price(self, value: V) -> int:
+        return self.ENTRY_BYTES + (len(value) if isinstance(value, bytes) else 0)

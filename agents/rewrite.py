@@ -5,7 +5,6 @@ Samples and lines are never decoded: what follows the labels of a series or stre
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 KEEP = -1
 NO_LABELS_LEFT = "empty"
-MEMO_BYTES = 48 * 1024 * 1024
+MEMO_BYTES = 64 * 1024 * 1024
 
 Decision = int | bytes
 """KEEP, the index of the rule that drops (the number of rules: no label is left), or what to send for the labels.
@@ -58,7 +57,7 @@ class Rewritten:
     body: bytes | None
     unchanged: bool = False
     dropped_series: int = 0
-    ruled_out: Counter[str] = field(default_factory=Counter)
+    ruled_out: dict[str, int] = field(default_factory=dict)
 
 
 class Rewriter(Protocol):
@@ -89,9 +88,9 @@ class Rules:
         """How many rules there are."""
         return len(self._program.rules)
 
-    def named(self, dropped: Sequence[int]) -> Counter[str]:
+    def named(self, dropped: Sequence[int]) -> dict[str, int]:
         """Numbers by dropping decision as numbers by the rule's name, fit for a metric label."""
-        return Counter({name: number for name, number in zip(self._names, dropped, strict=True) if number})
+        return {name: number for name, number in zip(self._names, dropped, strict=True) if number}
 
     def decide(self, pairs: LabelPairs) -> LabelPairs | int:
         """The label set to send, or the index of the rule that drops it."""
@@ -116,7 +115,7 @@ class MetricsRewriter:
     def rewrite(self, body: bytes) -> Rewritten:
         """See `Rewriter`. Two series that the rules make equal are both sent: merging them is the backend's affair."""
         series, metadata = write_request.split_all(body)
-        known = self._memo.recent.get
+        known = self._memo.known.get
         decisions = [known(xxh3_128_digest(raw[:-_SAMPLE_REST])) for raw in series]
         if decisions.count(KEEP) == len(decisions):
             return Rewritten(body, unchanged=True)
@@ -154,7 +153,7 @@ class MetricsRewriter:
             end = write_request.labels_end(raw)
         labels, tail = raw[:end], raw[end:]
         key = xxh3_128_digest(labels + _SAMPLE_TAG)
-        decision = self._memo.find(key)
+        decision = self._memo.known.get(key)
         if decision is None:
             decision = self._memo.add(key, self._decide(labels))
         if isinstance(decision, bytes) and len(tail) != ONE_SAMPLE_BYTES:
@@ -190,7 +189,7 @@ class LogsRewriter:
         for raw in push_request.split(body):
             labels, rest = _labels_and_rest(raw)
             key = xxh3_128_digest(labels)
-            decision = self._memo.find(key)
+            decision = self._memo.known.get(key)
             if decision is None:
                 decision = self._memo.add(key, self._decide(labels))
             if decision == KEEP:

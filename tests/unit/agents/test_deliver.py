@@ -301,6 +301,19 @@ async def test_records_without_our_headers_are_decoded_counted_and_delivered():
     assert ledger(rig)["delivered"] == 3
 
 
+async def test_a_record_of_somebody_else_that_cannot_be_read_is_never_joined_with_others():
+    """A message cut off in its middle would take the beginning of the next record for its own end."""
+    rig = Rig()  # takes everything, as a lenient backend may
+    cut_off = many(3)[:-20]
+    await rig.process(
+        record(many(1, 1), 1),
+        record(b"", 0, offset=1, headers=False, value=compression.compress(cut_off)),
+        record(many(1, 2), 1, offset=2),
+    )
+    assert [name for body in rig.client.bodies for name in names(body)] == ["m1_0=1", "m2_0=1"]
+    assert [compression.decompress(letter.value) for letter in rig.letters] == [cut_off]
+
+
 async def test_headers_that_lie_show_as_a_difference():
     rig = Rig(lambda body: BAD if len(names(body)) > 1 else Delivered())
     await rig.process(record(many(2), 5))

@@ -96,9 +96,11 @@ def test_messages_are_drained_through_wait_first():
     assert "await self._add_gap(tp, r_offset + 1, offset)" in source
 
 
-def test_the_isolation_level_is_still_an_attribute_read_at_the_start():
+def test_how_to_fetch_is_still_kept_in_attributes_read_at_the_start():
     assert "isolation_level" in inspect.signature(AIOKafkaConsumer.__init__).parameters
-    assert "isolation_level=self._isolation_level" in inspect.getsource(AIOKafkaConsumer.start)
+    start = inspect.getsource(AIOKafkaConsumer.start)
+    for name in ("isolation_level", "fetch_min_bytes", "fetch_max_wait_ms"):
+        assert f"{name}=self._{name}" in start, name
     assert "isolation_level" in inspect.signature(Fetcher.__init__).parameters
     assert "_create_worker_consumer" in driver.AIOKafkaConsumerThread.__dict__
 
