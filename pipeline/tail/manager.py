@@ -38,6 +38,7 @@ FILENAME = "filename"
 _LOOKS_AT_ONCE = 256
 _PRUNE_S = 60.0
 _BREATH_BYTES = 256 * 1024
+_SCAN_RATIO = 20  # globs that take long are looked at more rarely: never more than a twentieth of the time
 
 Place = tuple[str, str]
 """Job and path: what a follower is known by."""
@@ -148,7 +149,8 @@ class TailManager:
             now_s = self._clock.monotonic()
             if now_s >= scan_s:
                 await self._scan()
-                scan_s = self._clock.monotonic() + self._options.rescan_s
+                end_s = self._clock.monotonic()
+                scan_s = end_s + max(self._options.rescan_s, _SCAN_RATIO * (end_s - now_s))
             if now_s >= prune_s:
                 await self._prune()
                 prune_s = self._clock.monotonic() + _PRUNE_S
