@@ -98,6 +98,7 @@ def test_a_child_that_hangs_is_cut_and_the_run_exits_0_in_time(tmp_path: Path) -
         assert time.monotonic() - began < 15, "the one promise in seconds"
         assert "agent:works-stopped is not drained" in run.log_text
         assert "agent:hangs is cut short" in run.log_text
+        assert "run is cut short" not in run.log_text
 
 
 def test_a_killed_child_is_started_again_and_the_page_says_why(tmp_path: Path) -> None:
