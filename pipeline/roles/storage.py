@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "another one"
             raise StorageInUse(
-                f"--storage.path={folder} is in use by another `headrace run` (process {holder}): "
+                f"--storage.path={folder} is in use by another headrace (process {holder}): "
                 "stop that one, or choose another folder"
             ) from error
         os.ftruncate(descriptor, 0)

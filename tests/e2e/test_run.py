@@ -304,7 +304,7 @@ def test_two_runs_on_one_folder_are_refused(tmp_path: Path, sink: Sink, shared: 
         first.wait_ready()
         with Run(tmp_path, config(None, good=sink.url), *shared) as second:
             assert second.wait() == 1
-            assert "in use by another `headrace run`" in second.log_text
+            assert "in use by another headrace" in second.log_text
         assert first.get("/-/ready")[0] == 200
 
 

@@ -27,7 +27,7 @@ def test_the_folder_is_made_and_given_back(tmp_path: Path) -> None:
 
 def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
     with locked(tmp_path):
-        said = f"--storage.path={tmp_path} is in use by another `headrace run` \\(process {os.getpid()}\\)"
+        said = f"--storage.path={tmp_path} is in use by another headrace \\(process {os.getpid()}\\)"
         with pytest.raises(StorageInUse, match=said), locked(tmp_path):
             pass
     with locked(tmp_path):

@@ -204,7 +204,7 @@ def test_two_runs_on_one_folder_are_refused(tmp_path: Path) -> None:
         first.wait_ready()
         with Run(tmp_path, config_of()) as second:
             assert second.wait() == 1
-            assert f"is in use by another `headrace run` (process {first.pid})" in second.log_text
+            assert f"is in use by another headrace (process {first.pid})" in second.log_text
         first.kill9()
         with Run(tmp_path, config_of()) as third:
             third.wait_ready()
