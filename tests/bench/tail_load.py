@@ -1,0 +1,141 @@
+"""A whole tailer under load, with the real Kafka: `python -m tests.bench.tail_load [--mb-s 20] [--seconds 20]`.
+
+Five CRI files rotate at 10 MiB, four rotated ones of each are kept, as the kubelet does. Prints CPU a line (packing,
+compressing and sending included), memory, how far behind it was, and what the topic holds: lost, repeated, disordered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.support.kafka import KafkaPeer
+from tests.support.process import Headrace, wait_for
+from tests.support.topic_lines import lines_in
+
+FILES = 5
+ROTATE_BYTES = 10 * 1024**2
+KEPT = 4
+LINE_BYTES = 525
+BURST = 40
+PROMTAIL = """
+scrape_configs:
+  - job_name: pods
+    pipeline_stages: [{{cri: {{}}}}]
+    static_configs:
+      - labels: {{app: bench, __path__: "{folder}/*/*.log"}}
+"""
+
+
+class PodLog:
+    """One container's log."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = 0
+        self._size = 0
+        self._old: list[Path] = []
+        path.parent.mkdir(parents=True)
+        self._out = path.open("ab")
+
+    def write(self, count: int) -> int:
+        """Append numbered lines, and rotate when it is time; the bytes written."""
+        seconds = int(time.time())
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        parts = []
+        for _ in range(count):
+            head = f"{stamp}.{random.randrange(10**9):09d}Z stdout F {self.lines:09d} ".encode()
+            parts.append(head + b"x" * (LINE_BYTES - 1 - len(head)) + b"\n")
+            self.lines += 1
+        data = b"".join(parts)
+        self._out.write(data)
+        self._out.flush()
+        self._size += len(data)
+        if self._size > ROTATE_BYTES:
+            self._rotate()
+        return len(data)
+
+    def _rotate(self) -> None:
+        self._out.close()
+        aside = self.path.with_name(f"{self.path.name}.{time.time_ns()}")
+        self.path.rename(aside)
+        self._old.append(aside)
+        if len(self._old) > KEPT:
+            self._old.pop(0).unlink()
+        self._out = self.path.open("ab")
+        self._size = 0
+
+
+def read_up(process: Headrace) -> bool:
+    """Whether everything in the files is acknowledged."""
+    files = process.status()["files"]
+    return all(one["lag_bytes"] == 0 and one["position"] == Path(one["path"]).stat().st_size for one in files)
+
+
+def measure(folder: Path, kafka: KafkaPeer, mb_s: float, seconds: float) -> list[PodLog]:
+    """Run the load, print the figures of the process; the logs as they were written."""
+    pods = folder / "pods"
+    (folder / "headrace.yml").write_text("{}\n")
+    (folder / "promtail.yml").write_text(PROMTAIL.format(folder=pods))
+    logs = [PodLog(pods / f"ns_pod-{number}_uid" / "0.log") for number in range(FILES)]
+    with Headrace(
+        "tail",
+        f"--config.file={folder / 'headrace.yml'}",
+        f"--promtail.config-file={folder / 'promtail.yml'}",
+        f"--kafka.brokers={kafka.brokers}",
+        f"--storage.path={folder / 'storage'}",
+    ) as tailer:
+        tailer.wait_ready()
+        wait_for("the files to be known", lambda: len(tailer.status()["files"]) == FILES)
+        process = psutil.Process(tailer.pid)
+        before = sum(process.cpu_times()[:2])
+        start_s = time.monotonic()
+        written = 0
+        while (elapsed_s := time.monotonic() - start_s) < seconds:
+            written += sum(log.write(BURST) for log in logs)
+            time.sleep(max(0.0, written / mb_s / 1e6 - elapsed_s))
+        end_s = time.monotonic()
+        wait_for("everything", lambda: read_up(tailer))
+        behind_s = time.monotonic() - end_s
+        spent_s = sum(process.cpu_times()[:2]) - before
+        lines = sum(log.lines for log in logs)
+        print(f"{lines} lines of {LINE_BYTES} bytes at {written / 1e6 / (end_s - start_s):.1f} MB/s")
+        print(f"CPU {spent_s / lines * 1e6:.2f} µs a line; RSS {process.memory_info().rss / 1e6:.0f} MB")
+        print(f"everything acknowledged {behind_s:.1f} s after the last line")
+        tailer.stop()
+    return logs
+
+
+def main() -> None:
+    """Measure, then read the topic back."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mb-s", type=float, default=20)
+    parser.add_argument("--seconds", type=float, default=20)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        kafka = KafkaPeer(folder / "kafka")
+        try:
+            kafka.start()
+            logs = measure(folder, kafka, arguments.mb_s, arguments.seconds)
+            found = asyncio.run(lines_in(kafka.brokers, "headrace.logs"))
+        finally:
+            kafka.close()
+    lost = repeated = disorder = 0
+    for log in logs:
+        numbers = [int(line[:9]) for line in found[str(log.path)]]
+        unique = list(dict.fromkeys(numbers))
+        lost += log.lines - len(unique)
+        repeated += len(numbers) - len(unique)
+        disorder += unique != sorted(unique)
+    print(f"{lost} lost, {repeated} repeated, {disorder} files out of order")
+
+
+if __name__ == "__main__":
+    main()
