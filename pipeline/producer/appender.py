@@ -1,7 +1,7 @@
 """What a source writes to, and what it may count on.
 
 A source hands over *fragments*: whole protobuf fields of the body that its topic carries, all for one partition,
-not compressed. Fragments of many targets are packed into one record (`packer.py`) and sent (`sender.py`).
+usually not compressed. Fragments of many targets are packed into one record (`packer.py`) and sent (`sender.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Fragment:
     """Series (or streams) of one partition, as they stand in a WriteRequest (or PushRequest).
 
-    `payload`: one or more whole top-level fields; `series`/`samples` count what is in it (streams/entries for logs);
-    `min_ts_ms` and `max_ts_ms` are Unix milliseconds.
+    `payload`: one or more whole top-level fields, or a snappy block of such if `compressed`; `series`/`samples` count
+    what is in it (streams/entries for logs); `min_ts_ms` and `max_ts_ms` are Unix milliseconds.
     """
 
     partition: int
@@ -27,6 +27,7 @@ class Fragment:
     samples: int
     min_ts_ms: int
     max_ts_ms: int
+    compressed: bool = False
 
 
 class Appender(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.producer.packer import Packed, Packer
@@ -16,12 +17,33 @@ from topics.record import Kind, RecordHeaders
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from prometheus_client import Counter, Histogram
+
     from pipeline.clock import Clock
     from pipeline.config.kafka import ProducerConfig
     from pipeline.producer.appender import Fragment
     from pipeline.telemetry.metrics import Telemetry
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Acks:
+    """A topic's metrics, looked up once: looking up costs more than counting."""
+
+    records: Counter
+    samples: Counter
+    bytes: Counter
+    seconds: Histogram
+
+    @classmethod
+    def of(cls, telemetry: Telemetry, topic: str) -> _Acks:
+        return cls(
+            telemetry.counter(catalogue.PRODUCER_RECORDS).labels(topic),
+            telemetry.counter(catalogue.PRODUCER_SAMPLES).labels(topic),
+            telemetry.counter(catalogue.PRODUCER_BYTES).labels(topic),
+            telemetry.histogram(catalogue.PRODUCER_ACK_SECONDS).labels(topic),
+        )
 
 
 class KafkaProducer:
@@ -61,10 +83,8 @@ class KafkaProducer:
         self._acked_records = 0
         self._acked_samples = 0
         self._dropped: dict[str, int] = {}
-        self._acked_records_total = telemetry.counter(catalogue.PRODUCER_RECORDS)
-        self._acked_samples_total = telemetry.counter(catalogue.PRODUCER_SAMPLES)
-        self._acked_bytes_total = telemetry.counter(catalogue.PRODUCER_BYTES)
-        self._ack_seconds = telemetry.histogram(catalogue.PRODUCER_ACK_SECONDS)
+        self._acks: dict[str, _Acks] = {}
+        self._telemetry = telemetry
         self._dropped_total = telemetry.counter(catalogue.PRODUCER_DROPPED)
         telemetry.gauge(catalogue.PRODUCER_SPOOL_BYTES).set_function(self._held_bytes)
         telemetry.gauge(catalogue.PRODUCER_SPOOL_LIMIT).set(config.spool_bytes)
@@ -98,6 +118,7 @@ class KafkaProducer:
                 self, topic, kind=kind, partitions=partitions, packer=packer, spool=self._spool, clock=self._clock
             )
             self._appenders[topic] = appender
+            self._acks[topic] = _Acks.of(self._telemetry, topic)
             for partition in range(partitions):
                 self._spool.lane(topic, partition)
             self._sender.opened()
@@ -182,10 +203,11 @@ class KafkaProducer:
     def _on_ack(self, lane: Lane, parcel: Parcel, waited_s: float) -> None:
         self._acked_records += 1
         self._acked_samples += parcel.packed.samples
-        self._acked_records_total.labels(lane.topic).inc()
-        self._acked_samples_total.labels(lane.topic).inc(parcel.packed.samples)
-        self._acked_bytes_total.labels(lane.topic).inc(len(parcel.packed.value))
-        self._ack_seconds.labels(lane.topic).observe(waited_s)
+        acks = self._acks[lane.topic]
+        acks.records.inc()
+        acks.samples.inc(parcel.packed.samples)
+        acks.bytes.inc(len(parcel.packed.value))
+        acks.seconds.observe(waited_s)
 
     def _on_drop(self, lane: Lane, parcel: Parcel, reason: str) -> None:
         samples = parcel.packed.samples

@@ -6,12 +6,12 @@ the blocks costs nothing in size, and a fragment's memory is the caller's again 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pipeline.producer.appender import Fragment
 from topics import push_request, write_request
-from topics.compression import compress, join_blocks
+from topics.compression import compress, decoded_size, decompress, join_blocks
 from topics.record import Kind
 from topics.wire import walk
 
@@ -64,8 +64,11 @@ class Pile:
     def add(self, fragment: Fragment) -> None:
         """Take the fragment; its payload's memory may be used again afterwards."""
         payload = fragment.payload
-        self.raw_bytes += len(payload)
-        if len(payload) >= _PIECE_BYTES // 2:
+        self.raw_bytes += decoded_size(payload) if fragment.compressed else len(payload)
+        if fragment.compressed:
+            self._squeeze()
+            self._keep(bytes(payload))
+        elif len(payload) >= _PIECE_BYTES // 2:
             self._squeeze()
             self._keep(compress(payload))
         else:
@@ -138,6 +141,8 @@ class Packer:
         if len(fragment.payload) <= self._split_bytes:
             yield fragment
             return
+        if fragment.compressed:
+            fragment = replace(fragment, payload=decompress(fragment.payload), compressed=False)
         yield from _split(fragment, self._count, self._split_bytes)
 
     def close(self, partition: int) -> Packed | None:
