@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.backends import PromApi, Prometheus, VictoriaMetrics
+    from tests.support.backends import PromApi, Prometheus, Series, VictoriaMetrics
     from tests.support.envoy import Envoy
     from tests.support.kafka import KafkaPeer
 
@@ -79,6 +79,11 @@ def value(server: PromApi, promql: str) -> float | None:
 
 def reached(server: PromApi, promql: str, expected: float) -> Callable[[], bool]:
     return lambda: value(server, promql) == expected
+
+
+def newest(found: Series) -> int:
+    """The youngest timestamp of all, in ms."""
+    return max((at for samples in found.values() for at, _ in samples), default=0)
 
 
 def metric_names(exposition: str) -> set[str]:
@@ -146,11 +151,12 @@ def test_a_backend_that_was_away_has_every_sample_of_the_one_that_stayed(
     prometheus.start()
     wait_for("the outage's last answer in Prometheus", reached(prometheus, _ANSWERS, 7.0))
 
-    late = {key: dict(samples) for key, samples in prometheus.series(_ANSWERS).items()}
-    ((labels, samples),) = late.items()
+    ((labels, stored),) = prometheus.series(_ANSWERS).items()
+    samples = dict(stored)
+    upto = max(samples)
+    wait_for("the same in VictoriaMetrics", lambda: newest(victoriametrics.export(_ANSWERS)) >= upto)
     ((same_labels, steady),) = victoriametrics.export(_ANSWERS).items()
     assert same_labels == labels
-    upto = max(samples)
     assert samples == {at: number for at, number in steady if at <= upto}
     assert {float(number) for number in samples.values()} >= {1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0}
 
