@@ -77,7 +77,6 @@ class PathFollower:
         self._left: list[FileReader] = []
         self._waiting: dict[int, Position] = {}
         self._flushed: list[Lines] = []
-        self._released: list[FileKey] = []
         self._gone = False
 
     # --- beginning ---------------------------------------------------------------------------------------------------
@@ -219,15 +218,15 @@ class PathFollower:
         return self._has_work()
 
     def _has_work(self) -> bool:
-        return (
-            bool(self._flushed or self._released or self._left or self._gone)
-            or len(self._chain) > 1
-            or self._chain[0].has_news
-        )
+        return bool(self._flushed or self._left or self._gone) or len(self._chain) > 1 or self._chain[0].has_news
 
     def _look(self, reader: FileReader, now_s: float, found: os.stat_result | None = None) -> None:
         size = reader.size
-        given_up = reader.look(found)
+        try:
+            given_up = reader.look(found)
+        except OSError as error:  # a network file system may fail at any call
+            self._failed(error)
+            return
         if reader.size != size:
             reader.quiet_since_s = now_s
         if given_up is None:
@@ -264,8 +263,7 @@ class PathFollower:
 
     def read(self, now_s: float) -> Batch:
         """The next block of lines, or nothing. False as a truth value: nothing to do until the next `poll`."""
-        batch = Batch(released=self._released)
-        self._released = []
+        batch = Batch()
         if self._flushed:
             self._add_lines(batch, self._flushed)
             self._flushed = []
@@ -318,7 +316,7 @@ class PathFollower:
 
     def _leave(self, batch: Batch, reader: FileReader, now_s: float) -> None:
         """Go on to the next file; keep this one open for writers that are late."""
-        leftover = reader.read_leftover() if reader.has_leftover else None
+        leftover = self._leftover(reader)
         if leftover is not None:
             self._add_block(batch, reader, leftover, done=True)
         else:
@@ -328,12 +326,19 @@ class PathFollower:
 
     def _let_go(self, batch: Batch, reader: FileReader) -> None:
         """Close a file that is read to its end."""
-        leftover = reader.read_leftover() if reader.has_leftover else None
+        leftover = self._leftover(reader)
         if leftover is not None:
             self._add_block(batch, reader, leftover, done=True)
         batch.positions.append(self._position(reader, done=True))
         batch.released.append(reader.key)
         reader.close()
+
+    def _leftover(self, reader: FileReader) -> Block | None:
+        try:
+            return reader.read_leftover() if reader.has_leftover else None
+        except OSError as error:
+            self._failed(error)
+            return None
 
     def _read_block(self, batch: Batch, reader: FileReader, *, done: bool = False) -> bool:
         try:
@@ -390,9 +395,12 @@ class PathFollower:
     def close(self) -> list[FileKey]:
         """Close every file; the keys to release once what was read is acknowledged. Positions stay as they are."""
         readers = [*self._left, *self._chain]
+        self._left.clear()
+        self._chain.clear()
+        self.finished = True
         for reader in readers:
             reader.close()
-        return [*self._released, *(reader.key for reader in readers)]
+        return [reader.key for reader in readers]
 
     @property
     def open_files(self) -> int:

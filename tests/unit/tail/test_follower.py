@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +201,15 @@ def test_an_inode_number_used_again_is_a_new_file_and_no_truncation(path: Path0)
     position = path.store.get(key)
     assert position is not None
     assert not position.done
+
+
+def test_an_error_of_the_file_system_is_said_and_does_not_end_the_tailer(path: Path0) -> None:
+    os.close(path.follower.current.fd)  # every call on it fails from now on, as on a mount that went away
+    path.append("second\n")
+    path.look(1)
+    assert path.read() == []
+    assert path.follower.error == "Bad file descriptor"
+    path.follower.current.fd = os.open(path.log, os.O_RDONLY)
+    path.look(1)
+    assert path.read() == ["second"]
+    assert path.follower.error == ""
