@@ -38,4 +38,6 @@ class Memo(Generic[V]):
         return value
 
     def _price(self, value: V) -> int:
+        if isinstance(value, tuple):
+            return self.ENTRY_BYTES + len(value[-1])  # as if it were not shared
         return self.ENTRY_BYTES + (len(value) if isinstance(value, bytes) else 0)

@@ -17,20 +17,25 @@ from topics.errors import CorruptMessage, InvalidLabels
 from topics.write_request import ONE_SAMPLE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.relabel.program import Program
     from topics.labels import LabelPairs
 
 KEEP = -1
 NO_LABELS_LEFT = "empty"
-MEMO_BYTES = 64 * 1024 * 1024
+MEMO_BYTES = 48 * 1024 * 1024
+MOST_SPLICES = 10_000
 
-Decision = int | bytes
-"""KEEP, the index of the rule that drops (the number of rules: no label is left), or what to send for the labels.
+Splice = tuple[int, int, bytes]
+"""How labels change as bytes: what stands from the first to the second position gives way to the third."""
 
-For a stream that is its new label text; for a series the whole beginning of its field: tag, length of the series with
-one sample, labels.
+SeriesDecision = int | Splice
+StreamDecision = int | bytes
+"""KEEP, the index of the rule that drops (the number of rules: no label is left), or the change.
+
+Most rules touch a label or two, so the splice of a series is small, and the same one for many series: what is kept for
+each is little more than its key. Of a stream the new label text is kept.
 """
 
 _SERIES_TAG = b"\x0a"
@@ -110,7 +115,8 @@ class MetricsRewriter:
 
     def __init__(self, rules: Rules, memo_bytes: int = MEMO_BYTES) -> None:
         self._rules = rules
-        self._memo: Memo[Decision] = Memo(memo_bytes)
+        self._memo: Memo[SeriesDecision] = Memo(memo_bytes)
+        self._splices: dict[Splice, Splice] = {}
 
     def rewrite(self, body: bytes) -> Rewritten:
         """See `Rewriter`. Two series that the rules make equal are both sent: merging them is the backend's affair."""
@@ -124,20 +130,19 @@ class MetricsRewriter:
         dropped = [0] * (self._rules.count + 1)
         changed = False
         for raw, found in zip(series, decisions, strict=True):
-            if found is None:
-                decision, samples, part = self._slowly(raw)
-            else:
-                decision, samples, part = found, 1, raw[-ONE_SAMPLE_BYTES:]
+            whole, decision = (raw, found) if found is not None else self._slowly(raw)
             if decision is KEEP:
-                size = len(raw)
-                parts += (_PREFIXES[size] if size < _PREFIXES_SIZE else _prefix(size), raw)
-            elif isinstance(decision, bytes):
+                size = len(whole)
+                parts += (_PREFIXES[size] if size < _PREFIXES_SIZE else _prefix(size), whole)
+            elif isinstance(decision, tuple):
                 changed = True
-                parts += (decision, part)
+                start, end, new = decision
+                size = len(whole) - end + start + len(new)
+                parts += (_PREFIXES[size] if size < _PREFIXES_SIZE else _prefix(size), whole[:start], new, whole[end:])
             else:
                 changed = True
                 result.dropped_series += 1
-                dropped[decision] += samples or count_samples(raw)
+                dropped[decision] += 1 if found is not None else count_samples(whole)
         if not changed:
             return Rewritten(body, unchanged=True)
         result.ruled_out = self._rules.named(dropped)
@@ -145,24 +150,20 @@ class MetricsRewriter:
             result.body = b"".join(parts) + write_request.join_metadata(metadata)
         return result
 
-    def _slowly(self, raw: bytes) -> tuple[Decision, int, bytes]:
-        """The decision, 0 for samples that are still to be counted, and what to put after a new head."""
+    def _slowly(self, raw: bytes) -> tuple[bytes, SeriesDecision]:
+        """The series with its labels in front, and the decision."""
         end = write_request.labels_end(raw)
         if not end:
             raw = write_request.labels_first(raw)
             end = write_request.labels_end(raw)
-        labels, tail = raw[:end], raw[end:]
+        labels = raw[:end]
         key = xxh3_128_digest(labels + _SAMPLE_TAG)
         decision = self._memo.known.get(key)
         if decision is None:
             decision = self._memo.add(key, self._decide(labels))
-        if isinstance(decision, bytes) and len(tail) != ONE_SAMPLE_BYTES:
-            # A remembered head says how long a series with one sample is; this one is of another length.
-            _, start = wire.read_varint(decision, 1)
-            return _prefix(len(decision) - start + len(tail)) + decision[start:], 0, tail
-        return decision, 0, tail
+        return raw, decision
 
-    def _decide(self, labels: bytes) -> Decision:
+    def _decide(self, labels: bytes) -> SeriesDecision:
         try:
             decided = self._rules.decide(write_request.decode_labels(labels))
         except InvalidLabels as error:
@@ -170,7 +171,30 @@ class MetricsRewriter:
         if isinstance(decided, int):
             return decided
         encoded = write_request.encode_labels(decided)
-        return KEEP if encoded == labels else _prefix(len(encoded) + ONE_SAMPLE_BYTES) + encoded
+        return KEEP if encoded == labels else self._shared(splice(labels, encoded))
+
+    def _shared(self, change: Splice) -> Splice:
+        """The one object that stands for this change, so that equal changes take memory once."""
+        if len(self._splices) >= MOST_SPLICES:
+            self._splices.clear()
+        return self._splices.setdefault(change, change)
+
+
+def splice(old: bytes, new: bytes) -> Splice:
+    """The shortest single replacement that makes `new` of `old`."""
+    shorter = min(len(old), len(new))
+    start = _agree(lambda size: old[:size] == new[:size], shorter)
+    same = _agree(lambda size: old[len(old) - size :] == new[len(new) - size :], shorter - start)
+    return start, len(old) - same, new[start : len(new) - same]
+
+
+def _agree(equal: Callable[[int], bool], most: int) -> int:
+    """The largest size up to `most` at which both are equal; halving, because comparing bytes one by one is slow."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if equal(middle) else (low, middle - 1)
+    return low
 
 
 class LogsRewriter:
@@ -178,7 +202,7 @@ class LogsRewriter:
 
     def __init__(self, rules: Rules, memo_bytes: int = MEMO_BYTES) -> None:
         self._rules = rules
-        self._memo: Memo[Decision] = Memo(memo_bytes)
+        self._memo: Memo[StreamDecision] = Memo(memo_bytes)
 
     def rewrite(self, body: bytes) -> Rewritten:
         """See `Rewriter`."""
@@ -207,7 +231,7 @@ class LogsRewriter:
             result.body = push_request.join(kept) if changed else body
         return result
 
-    def _decide(self, labels: bytes) -> Decision:
+    def _decide(self, labels: bytes) -> StreamDecision:
         try:
             decided = self._rules.decide(label_sets.parse_text(labels.decode()))
         except (InvalidLabels, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from agents.memo import Memo
-from agents.rewrite import NO_LABELS_LEFT, LogsRewriter, MetricsRewriter, Rules
+from agents.rewrite import NO_LABELS_LEFT, LogsRewriter, MetricsRewriter, Rules, splice
 from pipeline.relabel.program import Program
 from pipeline.relabel.rule import RelabelRule
 from tests.unit.agents.builders import TS, series, stream
@@ -207,6 +207,25 @@ def test_structured_metadata_and_timestamps_of_lines_are_carried_along():
 def test_streams_whose_labels_cannot_be_read_are_corrupt():
     with pytest.raises(CorruptMessage):
         LogsRewriter(rules(ADD)).rewrite(push_request.stream(b"{app=", b""))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"", b""),
+        (b"", b"x"),
+        (b"x", b""),
+        (b"abc", b"abXc"),
+        (b"aaa", b"aa"),
+        (b"aa", b"aaa"),
+        (b"abab", b"ab"),
+        (b"a", b"b"),
+    ],
+)
+def test_a_splice_makes_the_new_of_the_old(old, new):
+    start, end, middle = splice(old, new)
+    assert old[:start] + middle + old[end:] == new
+    assert 0 <= start <= end <= len(old)
 
 
 def test_the_memo_keeps_within_its_bound():
