@@ -92,9 +92,7 @@ def _label_map(rule: RelabelRule, labels: Builder) -> bool:
         groups = rule.regex.match(name)
         if groups is None:
             continue
-        target = rule.regex.expand(rule.replacement_template, groups)
-        if target:  # a label without a name cannot travel
-            labels.set(target, value)
+        labels.set(rule.regex.expand(rule.replacement_template, groups), value)
     return True
 
 

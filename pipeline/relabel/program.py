@@ -32,4 +32,6 @@ class Program:
         for index, rule in enumerate(self.rules):
             if not apply(rule, builder):
                 return None, index
+        # labelmap may write a label without a name. Later rules see it, as with Prometheus; it cannot travel.
+        builder.values.pop("", None)
         return builder.values, -1

@@ -21,6 +21,7 @@ Groups = tuple[str | None, ...]
 """What matched: the whole text, then each group; None for a group that took no part."""
 
 _LITERALS = re.compile(r"[A-Za-z0-9_:/@ ,=%#~<>;!\"'-]*(?:\|[A-Za-z0-9_:/@ ,=%#~<>;!\"'-]*)*", re.ASCII)
+_ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")  # the C++ library would cut characters in two; Go's refuses it
 _ANYTHING = frozenset({".*", "(.*)"})
 _KEPT_ANSWERS = 1024
 
@@ -33,6 +34,8 @@ class Regex:
     def __init__(self, text: str) -> None:
         """Compile. Raises ValueError with RE2's own words when the text is no expression of RE2."""
         self.text = text
+        if _ONE_BYTE.search(text):
+            raise ValueError(f"{text!r} is not a regular expression of RE2: invalid escape sequence: \\C")
         options = re2.Options()
         options.log_errors = False
         try:

@@ -84,7 +84,7 @@ class RelabelRule:
             action=_action(raw.get("action", Action.REPLACE)),
         )
         _check_target(rule)
-        _check_strangers(rule, has_sources=raw.get("source_labels") is not None)
+        _check_strangers(rule, has_sources=raw.get("source_labels") is not None, has_regex="regex" in raw)
         return rule
 
 
@@ -150,13 +150,13 @@ def _check_target(rule: RelabelRule) -> None:
         raise ValueError(f"\"{rule.replacement}\" is invalid 'replacement' for {action} action")
 
 
-def _check_strangers(rule: RelabelRule, *, has_sources: bool) -> None:
+def _check_strangers(rule: RelabelRule, *, has_sources: bool, has_regex: bool) -> None:
     """Refuse keys that the action does not look at: they would be ignored, which is not what was meant."""
     action = rule.action
     if action in _NO_REPLACEMENT and rule.replacement != REPLACEMENT:
         raise ValueError(f"'replacement' can not be set for {action} action")
     plain = not rule.modulus and rule.separator == SEPARATOR and rule.replacement == REPLACEMENT
-    if action in _EQUAL and not (plain and rule.regex.text == REGEX):
+    if action in _EQUAL and (has_regex or not plain):
         raise ValueError(f"{action} action requires only 'source_labels' and 'target_label', and no other fields")
     if action in _NAMES_ONLY and (has_sources or rule.target_label or not plain):
         raise ValueError(f"{action} action requires only 'regex', and no other fields")

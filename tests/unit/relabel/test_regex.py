@@ -75,6 +75,10 @@ def test_shortcuts_answer_as_re2_does(expression, text):
     assert regex.match(text) == (None if found is None else (found.group(), *found.groups()))
 
 
+def test_a_backslash_before_a_capital_c_is_only_a_backslash():
+    assert Regex(r"\\C").matches(r"\C")
+
+
 def test_groups_are_cut_at_characters():
     assert Regex("(.)(.+)").match("é世界") == ("é世界", "é", "世界")
 

@@ -133,7 +133,9 @@ CASES = [
       rule("labelmap", regex="x_.", replacement="y")], {"x_0": "zero", "x_1": "again", "x_2": "two", "y": "again"}),
     ("labelmap does not map what it has just mapped", {"a": "1"}, [rule("labelmap", regex="(a+)", replacement="a$1")],
      {"a": "1", "aa": "1"}),
-    ("labelmap to no name writes no label", {"a": "1"}, [rule("labelmap", regex="a()", replacement="$1")], {"a": "1"}),
+    ("labelmap to no name writes no label that travels", {"a": "1"}, [rule("labelmap", regex="a()", replacement="$1")], {"a": "1"}),
+    ("but one that later rules see", {"a": "1"},
+     [rule("labelmap", regex="a()", replacement="$1"), rule("labelmap", regex="()", replacement="b")], {"a": "1", "b": "1"}),
     # labeldrop and labelkeep
     ("labelkeep", {"a": "foo", "b1": "bar", "b2": "baz"}, [rule("labelkeep", regex="(b.*)")], {"b1": "bar", "b2": "baz"}),
     ("labeldrop", {"a": "foo", "b1": "bar", "b2": "baz"}, [rule("labeldrop", regex="(b.*)")], {"a": "foo"}),

@@ -35,7 +35,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
       for action in ("lowercase", "uppercase", "keepequal", "dropequal")],
     *[({"action": action, "source_labels": ["a"], "target_label": "b", **extra}, "requires only 'source_labels' and 'target_label'")
       for action in ("keepequal", "dropequal")
-      for extra in ({"regex": "x"}, {"modulus": 3}, {"separator": "-"})],
+      for extra in ({"regex": "x"}, {"regex": "(.*)"}, {"modulus": 3}, {"separator": "-"})],
     *[({"action": action, "regex": "x", key: value}, f"{action} action requires only 'regex'")
       for action in ("labeldrop", "labelkeep")
       for key, value in STRANGERS],
@@ -48,6 +48,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"target_label": "a", "regex": "a("}, "'a(' is not a regular expression of RE2: missing )"),
     ({"target_label": "a", "regex": "(?!x)"}, "invalid perl operator: (?!"),
     ({"target_label": "a", "regex": r"(a)\1"}, r"invalid escape sequence: \1"),
+    ({"target_label": "a", "regex": r"x\C"}, r"invalid escape sequence: \C"),
+    ({"target_label": "a", "regex": r"x\\\C"}, r"invalid escape sequence: \C"),
     ({"target_label": "a", "regex": "x{1001}"}, "invalid repetition size"),
     ({"target_label": "a", "regex": "\ud800"}, "UTF-8"),
 ]  # fmt: skip
