@@ -7,11 +7,13 @@ time of the last.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.producer.appender import Fragment
 from pipeline.scrape.layout import Counts, LayoutReader
+from pipeline.scrape.pressed_sheet import PressedSheet, press_sheet
 from pipeline.scrape.sheet import Sheet
 from topics.errors import ParseError
 from topics.write_request import sample_field, series
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
     from pipeline.scrape.sheet import Encoded
     from pipeline.scrape.template import StampedSample, Template, Values
 
+log = logging.getLogger(__name__)
+
 # As Prometheus: a target's own timestamps may be ahead of our clock by no more than this (scrape.go, maxAheadTime).
 MAX_AHEAD_MS = 600_000
+# So many scrapes without a change of layout make it worth while to compress a target's series once and for all.
+STABLE_AFTER = 3
+_NEVER = 1 << 60
 
 
 @dataclass(slots=True)
@@ -53,6 +60,7 @@ class SeriesCache:
         self._track_timestamps = track_timestamps
         self._template: Template | None = None
         self._foreign = False  # the template was made by another maker
+        self._matches = 0  # since the template was made
         self._live = False  # the last scrape sent the template's series, and no staleness marker since
         self._last_ms = -1
 
@@ -76,10 +84,13 @@ class SeriesCache:
         values = template.match(body) if template else None
         if template is None or values is None:
             return None
+        self._matches += 1
         return self._send(template, values, ts_ms, Scraped(counts=_counts(template)))
 
     def read(self, body: bytes, ts_ms: int) -> Generator[None, None, Scraped]:
         """Take a body that `match` does not know. Yields now and then, for it takes long; returns what to append."""
+        if self._template is not None and isinstance(self._template.sheet, PressedSheet):
+            self._template.sheet = self._template.sheet.plain()
         template = None if self._foreign else self._template
         reader = LayoutReader(body, self._maker, before=template, honor_timestamps=self._honor_timestamps)
         try:
@@ -91,8 +102,25 @@ class SeriesCache:
             sent = reader.sent | reader.stamped_labels
             gone = self._gone(reader.reused if template else set(), sent, ts_ms)
             scraped.fragments += Sheet(gone).write_stale(ts_ms)
-        self._template, self._foreign = fresh, False
+        self._template, self._foreign, self._matches = fresh, False, 0
         return self._send(fresh, values, ts_ms, scraped)
+
+    @property
+    def wants_pressing(self) -> bool:
+        """Whether the target has proved stable, so that `press` would pay."""
+        sheet = self._template.sheet if self._template else None
+        return self._matches >= STABLE_AFTER and isinstance(sheet, Sheet) and sheet.is_worth_pressing
+
+    def press(self) -> Generator[None, None, None]:
+        """Hold the series compressed from now on. Yields now and then, for it takes long; not while a body is taken."""
+        assert self._template is not None
+        assert isinstance(self._template.sheet, Sheet)
+        pressed = yield from press_sheet(self._template.sheet)
+        if pressed is None:
+            log.warning("the series of a target could not be compressed beforehand; they will be for each scrape")
+            self._matches = -_NEVER
+        else:
+            self._template.sheet = pressed
 
     def end(self, ts_ms: int) -> list[Fragment]:
         """Staleness markers for every series that the last scrape had: the scrape failed, or the target is gone.
@@ -126,6 +154,7 @@ class SeriesCache:
         if self._template is None:
             return []
         sheet = self._template.sheet
+        assert isinstance(sheet, Sheet)
         before = [sheet.encoded(place) for place in range(len(sheet)) if place not in reused]
         if self._track_timestamps:
             before += self._stamped(ts_ms)

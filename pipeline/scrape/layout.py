@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.scrape.pressed_sheet import PressedSheet
 from pipeline.scrape.sheet import Sheet
 from pipeline.scrape.template import DROPPED, REPEATED, StampedSample, StampedSeries, Template, Values
 from pipeline.textparse.floats import parse_value
@@ -56,7 +57,9 @@ class LayoutReader:
         self.sent: set[bytes] = set()  # encoded labels
         self._maker = maker
         self._honor_timestamps = honor_timestamps
-        self._sheet_before = before.sheet if before else None
+        sheet = before.sheet if before else None
+        assert not isinstance(sheet, PressedSheet), "only plain sheets give their series back one by one"
+        self._sheet_before = sheet
         self._knowledge = _knowledge(before)
         stamped = before.stamped.values() if before else ()
         self._stamped_before = {series.series[1]: series for series in stamped if series is not None}

@@ -90,6 +90,8 @@ class ScrapeLoop:
             on_time = abs(now_ms - aligned_ms) <= min(TOLERANCE_MS, interval_ms / 100)
             self._next_ms = aligned_ms + interval_ms
             await self._scrape(aligned_ms if on_time else now_ms)
+            if self.cache.wants_pressing:
+                await self._press()
             turn += interval_s
             missed = int((self._clock.monotonic() - turn) / interval_s)
             if missed > 0:
@@ -148,6 +150,11 @@ class ScrapeLoop:
                 except StopIteration as done:
                     scraped: Scraped = done.value
                     return scraped
+                await asyncio.sleep(0)
+
+    async def _press(self) -> None:
+        async with self._reading:
+            for _ in self.cache.press():
                 await asyncio.sleep(0)
 
     def _note(self, scraped: Scraped, error: ScrapeFailed | None, ts_ms: int, duration_s: float) -> None:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SERIES_TAG = b"\x0a"
-_SAMPLE = b"\x12\x10\x09" + bytes(8) + b"\x10" + bytes(6)
-_VALUE_AT = 3  # within _SAMPLE
+SAMPLE_HEAD = b"\x12\x10\x09"  # what stands before the value
+STAMP_TAG = b"\x10"  # what stands between value and timestamp
+_SAMPLE = SAMPLE_HEAD + bytes(8) + STAMP_TAG + bytes(6)
+_VALUE_AT = len(SAMPLE_HEAD)
 _STAMP_BYTES = 6
+# Smaller ones gain nothing: the packer compresses them together, which makes them smaller.
+LEAST_FRAGMENT_BYTES = 32 * 1024
 _STAMP_LIMIT_MS = 1 << (7 * _STAMP_BYTES)
 
 Encoded = tuple[int, bytes]
@@ -70,6 +74,11 @@ class Sheet:
         return len(self._values_at)
 
     @property
+    def is_worth_pressing(self) -> bool:
+        """Whether its fragments are large enough to be compressed alone."""
+        return len(self._buffer) >= LEAST_FRAGMENT_BYTES * max(1, len(self._slices))
+
+    @property
     def size_bytes(self) -> int:
         """What the buffer and its indices hold."""
         return len(self._buffer) + self._labels_at.nbytes + self._values_at.nbytes + self._partitions.nbytes
@@ -88,7 +97,7 @@ class Sheet:
             return []
         cells = np.empty((len(self), 2), np.uint64)
         cells[:, 0] = values.view(np.uint64)
-        cells[:, 1] = _stamp(ts_ms)
+        cells[:, 1] = stamp(ts_ms)
         self._cells[self._values_at] = cells.view(np.complex128)[:, 0]
         view = memoryview(self._buffer)
         return [
@@ -101,10 +110,13 @@ class Sheet:
         return self.write(np.full(len(self), STALE_NAN_BITS, np.uint64).view(np.float64), ts_ms)
 
 
-def _stamp(ts_ms: int) -> int:
-    """Tag and six bytes of the timestamp and the tag of the next series, as a little-endian number."""
+def stamp(ts_ms: int) -> int:
+    """Tag and six bytes of the timestamp and the tag of the next series, as a little-endian number.
+
+    Raises ValueError for a timestamp that six bytes do not hold.
+    """
     if not 0 <= ts_ms < _STAMP_LIMIT_MS:
         raise ValueError(f"timestamp {ts_ms} ms is outside of 1970 to 2109")
     digits = [ts_ms >> shift & 0x7F | 0x80 for shift in range(0, 7 * _STAMP_BYTES, 7)]
     digits[-1] &= 0x7F
-    return int.from_bytes(bytes((0x10, *digits)) + SERIES_TAG, "little")
+    return int.from_bytes(STAMP_TAG + bytes(digits) + SERIES_TAG, "little")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.scrape.pressed_sheet import PressedSheet
     from pipeline.scrape.sheet import Encoded, Sheet
 
 DROPPED = -1
@@ -86,7 +87,7 @@ class Template:
     stamped: dict[int, StampedSeries | None]
     types: list[tuple[int, bytes]]
     continued: set[int]
-    sheet: Sheet
+    sheet: Sheet | PressedSheet
     duplicates: int
     heads_bytes: int = 0
     kept: NDArray[np.intp] | None = None

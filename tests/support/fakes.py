@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.producer.appender import Fragment
 
@@ -82,7 +83,4 @@ class ListAppender:
 
 
 def _copy(fragment: Fragment) -> Fragment:
-    payload = bytes(fragment.payload)
-    return Fragment(
-        fragment.partition, payload, fragment.series, fragment.samples, fragment.min_ts_ms, fragment.max_ts_ms
-    )
+    return replace(fragment, payload=bytes(fragment.payload))

@@ -12,6 +12,7 @@ from pipeline.relabel.rule import RelabelRule
 from pipeline.scrape.cache import Scraped, SeriesCache
 from pipeline.scrape.series import SeriesMaker
 from topics import write_request
+from topics.compression import decompress
 from topics.keys import partition_of
 from topics.labels import LabelPairs
 from topics.pb.write_request_pb2 import WriteRequest
@@ -62,7 +63,8 @@ def samples_of(fragments: Iterable[Fragment]) -> list[Sample]:
     """Everything in the fragments, in order; checks what each fragment says of itself."""
     found = []
     for fragment in fragments:
-        request = WriteRequest.FromString(bytes(fragment.payload))
+        payload = decompress(fragment.payload) if fragment.compressed else bytes(fragment.payload)
+        request = WriteRequest.FromString(payload)
         here = [
             (tuple((label.name, label.value) for label in series.labels), bits(sample.value), sample.timestamp)
             for series in request.timeseries

@@ -199,6 +199,33 @@ def test_other_rules_make_other_series_and_end_the_old_ones(cache: SeriesCache) 
     assert plain(samples) == {"a": "1", "b{n=1}": "2", "b": "stale"}
 
 
+def test_a_large_stable_target_is_pressed_and_nobody_notices(cache: SeriesCache) -> None:
+    def body(value: int, count: int = 3000) -> bytes:
+        return b"".join([b'a_metric_with_a_long_name{n="%d"} %d\n' % (number, value) for number in range(count)])
+
+    for n in range(4):
+        assert not cache.wants_pressing
+        take(cache, body(n), T + n)
+    assert cache.wants_pressing
+    list(cache.press())
+    assert not cache.wants_pressing
+    scraped, samples = take(cache, body(7), T + 4)
+    assert not scraped.rebuilt
+    assert all(fragment.compressed for fragment in scraped.fragments)
+    assert set(plain(samples).values()) == {"7"}
+    assert len(samples) == 3000
+    scraped, samples = take(cache, body(8, 2999), T + 5)
+    assert scraped.rebuilt
+    assert scraped.counts.series_added == 0
+    assert sorted(set(plain(samples).values())) == ["8", "stale"]
+
+
+def test_a_small_target_is_never_pressed(cache: SeriesCache) -> None:
+    for n in range(10):
+        take(cache, b"a 1\n", T + n)
+    assert not cache.wants_pressing
+
+
 def test_a_label_that_stands_twice_fails_the_scrape_at_its_line(cache: SeriesCache) -> None:
     scraped, _ = take(cache, b'b 1\na{x="1",x="2"} 1\n', T)
     assert scraped.error is not None

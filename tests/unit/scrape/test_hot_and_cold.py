@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.scrape.cache import MAX_AHEAD_MS, SeriesCache
 from pipeline.scrape.series import SeriesMaker
+from pipeline.scrape.sheet import Sheet
 from pipeline.textparse.prometheus import PrometheusParser
 from tests.support.scraping import STALE, Sample, bits, maker, samples_of, take
 from topics.errors import ParseError, ScrapeFailed
@@ -124,6 +125,8 @@ def test_hot_and_cold_give_the_same_samples(seed: int) -> None:
         assert str(scraped.error or "") == error, body
         assert sorted(samples) == sorted(expected), body
         matched += not scraped.rebuilt and not error
+        if seed % 3 == 0 and cache._template and isinstance(cache._template.sheet, Sheet) and r.random() < 0.3:
+            list(cache.press())
         lines = next_body(r, lines)
         if error and r.random() < 0.7:
             lines = [random_line(r) for _ in range(r.randrange(1, 8))]
