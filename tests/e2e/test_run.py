@@ -160,6 +160,24 @@ def test_a_run_with_a_dead_and_a_hanging_backend_exits_0_within_15_s(
             assert not alive
 
 
+def test_a_run_whose_kafka_is_gone_exits_0_within_15_s(
+    tmp_path: Path, target: NumberedTarget, sink: Sink, private_kafka: KafkaPeer
+) -> None:
+    with Run(tmp_path, config(target, good=sink.url), f"--kafka.brokers={private_kafka.brokers}") as run:
+        run.wait_ready()
+        wait_for_more(sink, target)
+        private_kafka.kill9()
+        away = partial(producer_says, run)
+        wait_for("the scraper's word on it", lambda: away() not in ("", "connected"))
+        began = time.monotonic()
+        assert run.stop() == 0
+        assert time.monotonic() - began < 15, "the one promise in seconds"
+
+
+def producer_says(run: Run) -> Any:
+    return run.role("scraper").get("status", {}).get("producer", {}).get("kafka", "")
+
+
 def test_what_was_scraped_before_the_stop_is_delivered_after_the_next_start(
     tmp_path: Path, target: NumberedTarget, sink: Sink
 ) -> None:
