@@ -53,8 +53,8 @@ class TLSContext:
 def build(config: TLSConfig) -> ssl.SSLContext:
     """A client's context as Prometheus builds it: the system's authorities unless `ca` or `ca_file` is given."""
     context = _with_authorities(config)
-    # On by default from Python 3.13 on: it refuses private authorities without a key usage, which Go, and so Prometheus,
-    # accepts. A file that works there works here, on every Python.
+    # On by default from Python 3.13 on: it refuses private authorities without a key usage, which Prometheus
+    # (Go) accepts. A file that works there works here, on every Python.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if config.insecure_skip_verify:
         context.check_hostname = False
