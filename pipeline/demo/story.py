@@ -52,6 +52,7 @@ class Demo:
         self._run_address_file = folder / "run.address"
         self._run = Program("headrace run", self._run_argv(), self._files.logs / "run.log")
         self._last = Snapshot(0.0)
+        self._judged: Snapshot | None = None
         self.peak_behind = 0
         self.notes: list[str] = []
         self.problems: list[str] | None = None  # None: not judged yet
@@ -66,8 +67,8 @@ class Demo:
 
     @property
     def last(self) -> Snapshot:
-        """The last look at everything."""
-        return self._last
+        """The look that was judged; before that, the last one."""
+        return self._judged or self._last
 
     @property
     def _metrics_backends(self) -> list[Backend]:
@@ -170,7 +171,7 @@ class Demo:
         if settings.sabotage:
             await self._sabotage(victim)
         await self._clock.sleep(settings.steady_s / 2)
-        await victim.program.stop(number=15)
+        await victim.program.stop()
         self._view.phase(f"{victim.name} is stopped for {settings.outage_s:g} s; the others go on")
         self._view.event(f"nobody listens on {victim.address}: its backlog grows in Kafka")
         await self._clock.sleep(settings.outage_s)
@@ -180,9 +181,10 @@ class Demo:
         self._view.phase(f"{victim.name} is back; its backlog of {self.peak_behind:,} samples drains")
         await self._wait(lambda: self._last.backend(victim.name).done >= acked, settings.drain_timeout_s)
         took_s = self._clock.monotonic() - began_s
+        drained = "drained" if self._last.backend(victim.name).done >= acked else "still not drained"
         self.notes.append(
             f"{victim.name} was stopped for {settings.outage_s:g} s: backlog of {self.peak_behind:,} samples, "
-            f"drained {took_s:.1f} s after its return"
+            f"{drained} {took_s:.1f} s after its return"
         )
         self._view.event(self.notes[-1])
         await self._clock.sleep(settings.after_s)
@@ -196,6 +198,7 @@ class Demo:
     async def _calm(self) -> list[str]:
         """Wait until nothing moves any more, and judge. What is wrong when all is still, or too late, stays wrong."""
         expected = [*(backend.name for backend in self._metrics_backends), LOGS_BACKEND]
+        proven = [*(sink.name for sink in self._sinks), LOGS_BACKEND]
         problems: list[str] = ["nothing has been looked at"]
         still_since_s = self._clock.monotonic()
         moving: tuple[int, ...] = ()
@@ -207,7 +210,8 @@ class Demo:
             if now != moving:
                 moving, still_since_s = now, snapshot.at_s
             truth = Truth(lines_sent=sum(client.answered for client in self._clients))
-            problems = judge(snapshot, truth, expected)
+            problems = judge(snapshot, truth, expected, proven)
+            self._judged = snapshot
             still_s = snapshot.at_s - still_since_s
             over = still_s >= _GIVE_UP_S and all(backend.settled for backend in snapshot.backends)
             return over or (still_s >= _CALM_S and not problems)

@@ -20,8 +20,11 @@ class Truth:
     lines_sent: int
 
 
-def judge(snapshot: Snapshot, truth: Truth, expected: Sequence[str]) -> list[str]:
-    """What is wrong, in words; empty when every sample and line is where it belongs. `expected`: backends' names."""
+def judge(snapshot: Snapshot, truth: Truth, expected: Sequence[str], proven: Sequence[str]) -> list[str]:
+    """What is wrong, in words; empty when every sample and line is where it belongs.
+
+    `expected`: the names of all backends; `proven`: of those that must say themselves what they have.
+    """
     problems = []
     if snapshot.samples_dropped:
         problems.append(f"the scraper dropped {snapshot.samples_dropped} samples before Kafka had them")
@@ -29,7 +32,10 @@ def judge(snapshot: Snapshot, truth: Truth, expected: Sequence[str]) -> list[str
         problems.append("Kafka acknowledged no sample at all")
     problems += _judge_lines(snapshot, truth)
     for name in expected:
-        problems += _judge_backend(snapshot.backend(name), snapshot)
+        backend = snapshot.backend(name)
+        problems += _judge_backend(backend, snapshot)
+        if name in proven and backend.received is None:
+            problems.append(f"{name}: does not say what it has received")
     return problems
 
 

@@ -15,6 +15,7 @@ REAL = BackendState("prometheus", "metrics", "idle", "", 0, LEDGER)
 LOGS = BackendState("logs", "logs", "idle", "", 0, {**LEDGER, "in": 40, "delivered": 40}, Received(40, 0, 0))
 GOOD = Snapshot(0.0, samples_acked=100, lines_written=40, lines_acked=40, backends=(SINK, REAL, LOGS))
 NAMES = ("sink-a", "prometheus", "logs")
+PROVEN = ("sink-a", "logs")
 
 
 def with_backend(**changes) -> Snapshot:
@@ -26,11 +27,11 @@ def ledger(**changes: int) -> dict[str, int]:
 
 
 def test_a_clean_end_has_nothing_to_say():
-    assert judge(GOOD, Truth(40), NAMES) == []
+    assert judge(GOOD, Truth(40), NAMES, PROVEN) == []
 
 
 def test_repeats_and_late_scrapes_are_no_loss():
-    assert judge(with_backend(received=Received(100, 7, 0, gaps=3)), Truth(40), NAMES) == []
+    assert judge(with_backend(received=Received(100, 7, 0, gaps=3)), Truth(40), NAMES, PROVEN) == []
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,9 @@ def test_repeats_and_late_scrapes_are_no_loss():
         (with_backend(received=Received(100, 0, 0, missing=6)), "6 lines are missing by their sequence"),
         (with_backend(received=Received(90, 0, 0, offenders=("m{}: gaps 1",))), "sink-a: m{}: gaps 1"),
         (replace(GOOD, backends=(SINK, REAL)), "logs: not drained"),
+        (with_backend(received=None), "sink-a: does not say what it has received"),
     ],
 )
 def test_every_loss_is_named(snapshot, words):
-    problems = judge(snapshot, Truth(40), NAMES)
+    problems = judge(snapshot, Truth(40), NAMES, PROVEN)
     assert any(words in problem for problem in problems), problems
