@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.scrape.cache import Scraped
+from pipeline.scrape.memory import Heap
 from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class ScrapeLoop:
         async with self._reading:
             for _ in self.cache.press():
                 await asyncio.sleep(0)
+        Heap().give_back()
 
     def _note(self, scraped: Scraped, error: ScrapeFailed | None, ts_ms: int, duration_s: float) -> None:
         state = self.state
