@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def main(backend: str, instance_id: str, options: RoleOptions) -> None:
         click.echo(str(error), err=True)
         sys.exit(2)
     options.setup_logging(role.name)
+    # Says nothing but that a commit took longer than the interval between two, as it does on a busy machine.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
     code = serve(
         role,
         telemetry=telemetry,
