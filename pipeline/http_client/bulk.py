@@ -28,7 +28,7 @@ _IDLE_S = 300.0  # as Go's client, and so as Prometheus
 class Buffers:
     """Buffers to read into, used again and again by whoever shares this: a few are kept, and none that is huge."""
 
-    def __init__(self, *, keep: int = 2, keep_bytes: int = 16 * 1024 * 1024) -> None:
+    def __init__(self, *, keep: int = 1, keep_bytes: int = 16 * 1024 * 1024) -> None:
         self._keep = keep
         self._keep_bytes = keep_bytes
         self._spare: list[bytearray] = []
