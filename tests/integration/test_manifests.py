@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.peers.catalogue import ENVOY, LOKI, PROMETHEUS
+from tests.peers.catalogue import ENVOY, KUSTOMIZE, LOKI, PROMETHEUS
 from tests.support.kustomize import Document, render
 from tests.support.server import require
 
@@ -24,12 +23,10 @@ def output(*argv: object) -> str:
     return done.stdout
 
 
+@pytest.mark.kustomize
 @pytest.mark.parametrize("folder", ["base", "overlays/production"])
 def test_kustomize_renders_what_the_other_tests_check(folder: str) -> None:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
-    theirs = list(yaml.safe_load_all(output(kubectl, "kustomize", ROOT / "k8s" / folder)))
+    theirs = list(yaml.safe_load_all(output(require(KUSTOMIZE), "build", ROOT / "k8s" / folder)))
     assert sorted(map(comparable, theirs)) == sorted(map(comparable, render(ROOT / "k8s" / folder)))
 
 

