@@ -99,7 +99,7 @@ class ProducerConfig(Section):
     """How records are packed, and how much waits in memory while Kafka is away."""
 
     record_bytes: Annotated[Size, between(1024, None, "the default is 128KB", show=format_size)] = 128 * 1024
-    linger: Duration = 0.05
+    linger: Duration = 0.5
     spool_bytes: Size = 256 * 1024**2
 
     def faults(self) -> Iterator[Fault]:

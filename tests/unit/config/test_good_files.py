@@ -31,7 +31,7 @@ def test_an_empty_file_is_all_defaults():
     assert config.global_.scrape_timeout == 10.0
     assert (config.scrape_configs, config.remote_write, config.logs.clients, config.kafka.brokers) == ((), (), (), ())
     assert (config.topics.partitions, config.topics.retention, config.topics.max_message_bytes) == (12, 604800.0, 2**22)
-    assert (config.producer.record_bytes, config.producer.linger, config.producer.spool_bytes) == (2**17, 0.05, 2**28)
+    assert (config.producer.record_bytes, config.producer.linger, config.producer.spool_bytes) == (2**17, 0.5, 2**28)
 
 
 def test_prometheus_first_steps_work_unchanged():
