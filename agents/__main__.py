@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from typing import TYPE_CHECKING
 
 import click
+import uvloop
 
 from pipeline.lifecycle.early import answer_signals_early
 from pipeline.lifecycle.options import RoleOptions, role_options
@@ -49,6 +51,8 @@ def main(backend: str, instance_id: str, options: RoleOptions) -> None:
         click.echo(str(error), err=True)
         sys.exit(2)
     options.setup_logging(role.name)
+    # Faust runs its consumer in a thread with a loop of its own, made by the policy: asyncio's own loop costs more.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # Says nothing but that a commit took longer than the interval between two, as it does on a busy machine.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     code = serve(
