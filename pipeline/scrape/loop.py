@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.scrape.cache import Scraped
-from pipeline.scrape.memory import Heap
 from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.scrape.cache import SeriesCache
     from pipeline.scrape.fetch import Fetcher
     from pipeline.scrape.instruments import Instruments
+    from pipeline.scrape.memory import Heap
     from pipeline.scrape.report import Report
     from pipeline.scrape.target import Target
 
@@ -55,6 +55,7 @@ class ScrapeLoop:
         instruments: Instruments,
         seed: int,
         reading: asyncio.Lock,
+        heap: Heap,
     ) -> None:
         """`reading` is shared by all loops: one body at a time is read anew, which bounds what that takes of memory."""
         self.target = target
@@ -67,6 +68,7 @@ class ScrapeLoop:
         self._instruments = instruments
         self._seed = seed
         self._reading = reading
+        self._heap = heap
         self._stopping = False
         self._waiting: asyncio.Task[None] | None = None
         self._next_ms = 0  # Unix time of the next turn
@@ -134,6 +136,9 @@ class ScrapeLoop:
         else:
             scraped = await self._take(body, ts_ms)
             error = scraped.error
+            size_bytes = len(body)
+            del body
+            self._heap.used(size_bytes)
         duration_s = self._clock.monotonic() - start
         report = self._report.write(scraped.counts, up=error is None, duration_s=duration_s, ts_ms=ts_ms)
         self._appender.append(scraped.fragments + report)
@@ -157,7 +162,7 @@ class ScrapeLoop:
         async with self._reading:
             for _ in self.cache.press():
                 await asyncio.sleep(0)
-        Heap().give_back()
+        self._heap.give_back()
 
     def _note(self, scraped: Scraped, error: ScrapeFailed | None, ts_ms: int, duration_s: float) -> None:
         state = self.state

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.http_client import Buffers, HttpClient
 from pipeline.scrape.instruments import Instruments
+from pipeline.scrape.memory import Heap
 from pipeline.scrape.pool import ScrapePool, Surroundings
 from pipeline.scrape.target import offset_seed
 
@@ -30,6 +31,7 @@ class ScrapeManager:
         self._instruments = Instruments(telemetry)
         self._tasks = asyncio.TaskGroup()
         self._reading = asyncio.Lock()
+        self._heap = Heap(clock)
         self._buffers = Buffers()
         self._pools: dict[str, ScrapePool] = {}
         self._ended: list[ScrapePool] = []
@@ -62,6 +64,7 @@ class ScrapeManager:
             self._instruments,
             self._tasks,
             self._reading,
+            self._heap,
             external_labels,
             offset_seed(socket.gethostname(), external_labels),
         )

@@ -1,7 +1,7 @@
 """Freed memory given back to the system.
 
-The C library keeps what was freed below something still in use: after large targets were read for the first time, tens
-of megabytes that nobody needs again.
+The C library keeps what was freed below something still in use. Reading large bodies leaves tens of megabytes behind in
+that way, which nobody needs until the next one.
 """
 
 from __future__ import annotations
@@ -12,17 +12,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.clock import Clock
+
+EVERY_S = 10.0
+LARGE_BYTES = 1024 * 1024
+
 
 class Heap:
     """The C library's heap."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_s = clock.monotonic()
         try:
             self._trim: Callable[[int], int] | None = ctypes.CDLL(None).malloc_trim
         except (OSError, AttributeError):  # not glibc
             self._trim = None
 
+    def used(self, size_bytes: int) -> None:
+        """Something of this size was used and freed: now and then, what is free goes back to the system."""
+        if size_bytes >= LARGE_BYTES and self._clock.monotonic() - self._last_s >= EVERY_S:
+            self.give_back()
+
     def give_back(self) -> None:
         """Return what is free to the system; takes some milliseconds. Does nothing where the C library cannot."""
+        self._last_s = self._clock.monotonic()
         if self._trim is not None:
             self._trim(0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.discovery.target_group import TargetGroup
     from pipeline.producer.appender import Appender
     from pipeline.scrape.instruments import Instruments
+    from pipeline.scrape.memory import Heap
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Surroundings:
     instruments: Instruments
     tasks: asyncio.TaskGroup
     reading: asyncio.Lock
+    heap: Heap
     external_labels: Mapping[str, str]
     seed: int
 
@@ -170,6 +172,7 @@ class ScrapePool:
             instruments=self._around.instruments,
             seed=self._around.seed,
             reading=self._around.reading,
+            heap=self._around.heap,
         )
         if before is not None:
             loop.state = before.state

@@ -15,6 +15,7 @@ from pipeline.config.scrape import ScrapeConfig
 from pipeline.discovery.target_group import TargetGroup
 from pipeline.http_client import HttpClient
 from pipeline.scrape.instruments import Instruments
+from pipeline.scrape.memory import Heap
 from pipeline.scrape.pool import ScrapePool, Surroundings
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.fakes import FakeClock, ListAppender
@@ -41,7 +42,9 @@ class Scene:
         self.telemetry = Telemetry()
         self.appender = ListAppender(PARTITIONS)
         self.targets = FakeTargets()
-        self.around = Surroundings(self.appender, self.clock, Instruments(self.telemetry), tasks, asyncio.Lock(), {}, 0)
+        self.around = Surroundings(
+            self.appender, self.clock, Instruments(self.telemetry), tasks, asyncio.Lock(), Heap(self.clock), {}, 0
+        )
         self.pool = ScrapePool(self.config(), self.around, cast("HttpClient", self.targets))
 
     def config(self, **more: Any) -> ScrapeConfig:
