@@ -37,9 +37,12 @@ def _url(value: str) -> str:
     """A URL with a scheme and a host. Which schemes work is for the client to say, at run time."""
     try:
         parts = urlsplit(value)
-        _ = parts.port
     except ValueError:
         raise fault("not a URL", "write it whole: http://host:port/path") from None
+    try:
+        _ = parts.port
+    except ValueError:
+        raise fault("not a URL: its port is no number up to 65535", "write it whole: http://host:port/path") from None
     if not parts.scheme or not parts.hostname or any(ord(char) <= 0x20 for char in value):
         raise fault("not a URL: a scheme and a host are needed", "write it whole: http://host:port/path")
     return value

@@ -62,9 +62,8 @@ def check_keys(section: type[Section], data: Any, tree: Tree, path: Path) -> Any
         elif key in section.FOREIGN:
             _foreign(section.FOREIGN[key], key, value, tree, where)
         else:
-            tree.problems.append(
-                tree.problem(where, f'unknown key "{key}"', _nearest(key, [*fields, *section.FOREIGN]))
-            )
+            remedy = _home(key, section) or _nearest(key, [*fields, *section.FOREIGN])
+            tree.problems.append(tree.problem(where, f'unknown key "{key}"', remedy))
     return kept
 
 
@@ -92,6 +91,19 @@ def _foreign(foreign: Foreign, key: str, value: Any, tree: Tree, path: Path) -> 
             tree.notes.append(tree.problem(path, foreign.why))
     elif not (empty and not foreign.presence) and value not in foreign.harmless:
         tree.problems.append(tree.problem(path, NOT_YET.format(owner=foreign.owner), foreign.remedy))
+
+
+def _home(key: str, section: type[Section]) -> str:
+    """Where in the sections inside `section` a key is known: it was not indented, or it comes from a Promtail file."""
+    homes = []
+    for name, field in section.model_fields.items():
+        how, inner = shape(field) or ("", Section)
+        known = {key_of(inside, one) for inside, one in inner.model_fields.items()} | set(inner.FOREIGN)
+        if how in ("one", "list") and key in known:
+            homes.append(key_of(name, field) + ("[]" if how == "list" else ""))
+    if homes == ["logs"]:
+        return "a key of logs: indent it to stand there; a Promtail file is given by --promtail.config-file"
+    return f"a key of {' or '.join(homes)}: indent it to stand there" if homes else ""
 
 
 def _nearest(key: str, known: list[str]) -> str:

@@ -36,7 +36,13 @@ def path_text(path: Path) -> str:
     return text
 
 
+_UNCLOSED = ("something is opened and never closed", "look for the missing \", ', ] or }")
+_BROKEN_FLOW = (
+    "a list in [ ] or mapping in { } is broken",
+    'separate by commas, close it, and quote "${NAME}" inside',
+)
 _SYNTAX: tuple[tuple[str, str, str], ...] = (
+    ("<stream end>", *_UNCLOSED),
     (
         "expected <block end>",
         "the indentation does not fit the lines above",
@@ -50,13 +56,10 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
     ("could not find expected ':'", 'a ":" is missing after a key', "write key: value; quote texts over several lines"),
     ("undefined alias", "an alias (*name) without its anchor (&name)", "quote the text if it begins with *"),
     ("cannot start any token", "a character that cannot begin a text", "indent by spaces, not tabs; quote the text"),
-    ("end of stream", "something is opened here and never closed", "look for the missing \", ', ] or }"),
+    ("end of stream", *_UNCLOSED),
     ("unknown escape", "an unknown \\ sequence in double quotes", "use single quotes: nothing is special in them"),
-    (
-        "expected ',' or",
-        "a list in [ ] or mapping in { } is broken",
-        'separate by commas, close it, and quote "${NAME}" inside',
-    ),
+    ("expected ',' or", *_BROKEN_FLOW),
+    ("expected the node content", *_BROKEN_FLOW),
     ("did not find expected", "the structure breaks off here", "look at the indentation and at unclosed quotes"),
 )
 _SYNTAX_OTHER = ("the text cannot be read", "quote texts that begin with or hold one of : # { [ * & ! % @")
@@ -112,7 +115,8 @@ def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:
     found = error.problem or ""
     words, remedy = next((said for part, *said in _SYNTAX if part in found), _SYNTAX_OTHER)
     # What was never closed is best looked for where it was opened.
-    mark = error.context_mark if "end of stream" in found else error.problem_mark
+    unclosed = "end of stream" in found or "<stream end>" in found
+    mark = error.context_mark if unclosed else error.problem_mark
     mark = mark or error.problem_mark or error.context_mark
     return Problem(file, mark.line + 1 if mark else 0, "", f"not valid YAML: {words}", remedy)
 
