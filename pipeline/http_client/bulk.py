@@ -233,5 +233,8 @@ def _decoded(body: bytes, encoding: str) -> bytes:
         raise BadReply(f"the content encoding {encoding!r} was not asked for")
     try:
         return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadReply(f"the body is not gzip: {error}") from None
+    except EOFError:
+        raise BadReply("the body is not whole gzip: it ends before its end") from None
+    except (OSError, zlib.error):
+        # The library's words quote the bytes that it met: a message that is another one at every scrape.
+        raise BadReply("the body is not gzip, though its Content-Encoding says so") from None

@@ -84,12 +84,15 @@ async def test_gzip_is_undone_and_other_encodings_are_refused() -> None:
         ok(gzip.compress(b"hello"), b"Content-Encoding: gzip\r\n"),
         ok(b"hello", b"Content-Encoding: br\r\n"),
         ok(b"hello", b"Content-Encoding: gzip\r\n"),
+        ok(gzip.compress(b"hello")[:12], b"Content-Encoding: gzip\r\n"),
     )
     async with serving(server) as url, reading() as reader:
         assert (await reader.get(url, [])).body == b"hello"
         with pytest.raises(BadReply, match="'br' was not asked for"):
             await reader.get(url, [])
-        with pytest.raises(BadReply, match="not gzip"):
+        with pytest.raises(BadReply, match=r"not gzip, though its Content-Encoding says so$"):
+            await reader.get(url, [])
+        with pytest.raises(BadReply, match="ends before its end"):
             await reader.get(url, [])
 
 
