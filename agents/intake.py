@@ -185,7 +185,10 @@ class Intake:
         offsets = {
             tp: lane.next_offset for tp, lane in self.lanes.items() if tp in tps and lane.next_offset is not None
         }
-        if offsets:
+        away = self._app.transport.contact.away
+        if offsets and away:
+            log.warning("%s; what was delivered since the last commit will come twice", away)
+        elif offsets:
             try:
                 async with asyncio.timeout(self._drain_s):
                     await self._app.consumer._commit(offsets)  # noqa: SLF001  skips partitions no longer assigned

@@ -138,13 +138,13 @@ class AgentRole:
         """Ready while it takes part in its group, also when the backend is away: Kafka holds the data."""
         if self._intake is None or not self._intake.assigned:
             return False, self._waiting_for
-        state, reason, _ = overall(self._intake.lanes.values())
+        state, reason, _ = self._overall()
         return True, f"{state}: {reason}" if reason else ""
 
     def status(self) -> dict[str, Any]:
         """State, lag and the ledger of the backend and of each partition."""
         lanes = {tp.partition: lane for tp, lane in self._intake.lanes.items()} if self._intake else {}
-        state, reason, since = overall(lanes.values())
+        state, reason, since = self._overall()
         numbers = sorted(self._gauges.lag.keys() | self._ledger.partitions.keys())
         return {
             "backend": self._backend.name,
@@ -167,6 +167,18 @@ class AgentRole:
                 for number in numbers
             },
         }
+
+    def _overall(self) -> tuple[str, str, float | None]:
+        """The backend's state, and Kafka's where the backend has nothing to say."""
+        state, reason, since = overall(self._intake.lanes.values() if self._intake else ())
+        away = self._away
+        if away and state in (State.IDLE, State.DELIVERING):
+            return "waiting", away, None
+        return str(state), f"{reason}; {away}" if away else reason, since
+
+    @property
+    def _away(self) -> str:
+        return self._app.transport.contact.away if self._app is not None else ""
 
     def routes(self) -> list[web.RouteDef]:
         """No pages of its own."""
@@ -196,12 +208,16 @@ class AgentRole:
         """Until `stop`: keep the gauges, and look whether anything crashed: with a main of our own nobody else does."""
         self._waiting_for = f"joining the consumer group {app.conf.id}"
         measure_at = 0.0
+        told = False
         while not await self._stopped_within(stop, WATCH_S):
             if intake.failure is not None:
                 raise AgentFailed(f"partition work failed: {intake.failure!r}") from intake.failure
             if app.crashed:
                 raise AgentFailed(f"the Kafka consumer failed: {app.crash_reason!r}")
-            if intake.assigned and self._clock.monotonic() >= measure_at:
+            if bool(self._away) != told:
+                told = not told
+                log.warning("%s; waiting", self._away) if told else log.info("Kafka answers again")
+            if intake.assigned and not told and self._clock.monotonic() >= measure_at:
                 measure_at = self._clock.monotonic() + MEASURE_S
                 await self._gauges.measure(app, intake.lanes, self._clock)
 

@@ -151,7 +151,8 @@ class WebServer:
     async def _ready(self, _request: web.Request) -> web.Response:
         ready, reason = self._pages.ready()
         if ready:
-            return text_response(f"headrace {self._pages.role} is ready.\n")
+            said = f"ready; {reason}" if reason else "ready."
+            return text_response(f"headrace {self._pages.role} is {said}\n")
         return text_response(f"headrace {self._pages.role} is not ready: {reason}\n", status=503)
 
     async def _reload(self, _request: web.Request) -> web.Response:

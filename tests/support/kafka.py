@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import threading
 import uuid
 from pathlib import Path
@@ -58,6 +59,15 @@ class KafkaPeer:
     def kill9(self) -> None:
         """Kill it and wait until it is gone."""
         self._call(self._die()).result()
+
+    def freeze(self) -> None:
+        """Let it keep its connections and answer nothing, until `thaw`."""
+        assert self.pid
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.pid
+        os.kill(self.pid, signal.SIGCONT)
 
     async def astart(self) -> str:
         self.brokers = await asyncio.wrap_future(self._call(self._broker.start()))

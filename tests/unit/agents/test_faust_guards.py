@@ -11,13 +11,16 @@ from importlib.metadata import version
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.agents.agent import Agent
 from faust.app.base import App
 from faust.channels import Channel
 from faust.transport import consumer as stock
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.threads import QueueServiceThread, ServiceThread
 
 from agents.app import AgentApp, buffers, create_app, register
 from agents.transport import CommittedConsumer, CommittedThread, CommittedTransport
@@ -111,6 +114,25 @@ def test_the_consumer_is_made_by_the_methods_that_we_override():
     )
     assert issubclass(CommittedThread, driver.AIOKafkaConsumerThread)
     assert CommittedTransport.Consumer is CommittedConsumer
+
+
+def test_the_end_of_the_thread_is_still_what_we_replace():
+    stop = inspect.getsource(driver.AIOKafkaConsumerThread.on_thread_stop)
+    assert "await super().on_thread_stop()" in stop
+    assert "await self._consumer.stop()" in stop
+    assert "self._method_queue.stop()" in inspect.getsource(QueueServiceThread.on_thread_stop)
+    assert "await self._gather_remaining_tasks()" in inspect.getsource(ServiceThread._serve)
+    assert "await self.commit_and_end_transactions()" in inspect.getsource(stock.Consumer.on_stop)
+    # When aiokafka suppresses this cancellation itself, the thread no longer dies of it.
+    assert "            x.cancel()\n            await x\n" in inspect.getsource(Fetcher.close)
+
+
+def test_every_request_goes_through_the_clients_send():
+    assert list(inspect.signature(AIOKafkaClient.send).parameters) == ["self", "node_id", "request", "group"]
+    for part in (Fetcher, GroupCoordinator):
+        source = inspect.getsource(part)
+        assert "self._client.send(" in source
+        assert "._conns" not in source
 
 
 def test_a_commit_leaves_out_partitions_that_are_no_longer_ours():

@@ -44,6 +44,7 @@ class App:
         self.on_partitions_revoked = Signal()
         self.on_before_shutdown = Signal()
         self.consumer = Consumer()
+        self.transport = SimpleNamespace(contact=SimpleNamespace(away=""))
         self.consumer_generation_id = 1
         self.active = True
         self.flow_control = SimpleNamespace(is_active=lambda: self.active)
