@@ -38,15 +38,25 @@ def _parts(text: str, info: ValidationInfo) -> list[str]:
     return [part.strip() for part in expanded.split(",") if part.strip()]
 
 
-def _broker(value: str) -> str:
+def is_broker(value: str) -> bool:
+    """Whether this is the address of a broker: ``host:port``."""
     host, colon, port = value.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    return bool(host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536)
+
+
+def is_prefix(value: str) -> bool:
+    """Whether topics and groups may be named by this prefix."""
+    return _PREFIX.fullmatch(value) is not None
+
+
+def _broker(value: str) -> str:
+    if not is_broker(value):
         raise fault(f'not a broker address: "{value}"', "write host:port, e.g. kafka:9092")
     return value
 
 
 def _prefix(value: str) -> str:
-    if not _PREFIX.fullmatch(value):
+    if not is_prefix(value):
         raise fault(f'not a prefix for topic names: "{value}"', "use at most 100 of the characters a-z A-Z 0-9 . _ -")
     return value
 

@@ -67,9 +67,9 @@ def role_options(role: str, *, configured: bool = True) -> Callable[[Callable[..
                 config_file=given.pop("config_file", DEFAULT_CONFIG),
                 promtail_file=given.pop("promtail_file", None),
                 brokers=_brokers(given.pop("brokers", None)),
-                prefix=given.pop("prefix", None),
+                prefix=_prefix(given.pop("prefix", None)),
                 storage=given.pop("storage"),
-                listen_address=given.pop("listen_address"),
+                listen_address=_address(given.pop("listen_address")),
                 address_file=given.pop("address_file"),
                 log_level=given.pop("log_level"),
                 log_format=given.pop("log_format"),
@@ -116,4 +116,32 @@ def _brokers(given: str | None) -> tuple[str, ...] | None:
     brokers = tuple(part.strip() for part in given.split(",") if part.strip())
     if not brokers:
         raise click.BadParameter("is empty: write host:port, several with commas", param_hint="--kafka.brokers")
+    from pipeline.config.kafka import is_broker  # noqa: PLC0415 — --help needs none of it
+
+    wrong = [broker for broker in brokers if not is_broker(broker)]
+    if wrong:
+        message = f"not a broker address: {wrong[0]!r}: write host:port, several with commas"
+        raise click.BadParameter(message, param_hint="--kafka.brokers")
     return brokers
+
+
+def _prefix(given: str | None) -> str | None:
+    if given is None:
+        return None
+    from pipeline.config.kafka import is_prefix  # noqa: PLC0415 — --help needs none of it
+
+    if not is_prefix(given):
+        message = f"{given!r} cannot begin topic names: use at most 100 of the characters a-z A-Z 0-9 . _ -"
+        raise click.BadParameter(message, param_hint="--kafka.prefix")
+    return given
+
+
+def _address(given: str) -> str:
+    from pipeline.web.server import parse_address  # noqa: PLC0415 — --help needs none of it
+    from topics.errors import ListenFailed  # noqa: PLC0415
+
+    try:
+        parse_address(given)
+    except ListenFailed as error:
+        raise click.BadParameter(str(error), param_hint="--web.listen-address") from None
+    return given

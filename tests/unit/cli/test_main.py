@@ -46,7 +46,19 @@ def test_brokers_are_a_list() -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [["--kafka.brokers="], ["--log.level=loud"], ["--log.format=xml"], ["--no.such=1"], ["--config.file"], ["extra"]],
+    [
+        ["--kafka.brokers="],
+        ["--kafka.brokers=kafka"],
+        ["--kafka.brokers=a:9092,b:port"],
+        ["--kafka.prefix=a b/"],
+        ["--web.listen-address=9095"],
+        ["--web.listen-address=127.0.0.1:99999"],
+        ["--log.level=loud"],
+        ["--log.format=xml"],
+        ["--no.such=1"],
+        ["--config.file"],
+        ["extra"],
+    ],
 )
 def test_bad_usage_exits_2(args: list[str]) -> None:
     result = CliRunner().invoke(show, args)
