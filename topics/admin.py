@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from topics.errors import KafkaUnavailable, TopicMismatch
 
@@ -161,9 +167,18 @@ async def _admin(brokers: str, security: Mapping[str, Any] | None) -> AsyncItera
         yield admin
     # OSError, TimeoutError: what aiokafka 0.14 lets through when the connection breaks under a request
     except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnavailable(f"Kafka at {brokers}: {type(error).__name__}: {error}") from error
+        raise KafkaUnavailable(_why(error)) from error
     finally:
         await admin.close()
+
+
+def _why(error: Exception) -> str:
+    """What the client met, in words that follow "waiting for Kafka at HOST:PORT: "."""
+    # Its text is a list of Python objects; it has logged already why each address failed.
+    if isinstance(error, KafkaConnectionError) and "Unable to bootstrap" in str(error):
+        return "no broker answers there"
+    name, text = type(error).__name__, str(error)
+    return text if name in text else f"{name}: {text}" if text else name
 
 
 async def _describe(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, TopicState]:

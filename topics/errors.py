@@ -50,10 +50,10 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
-        path = f" {self.path}:" if self.path else ""
+        where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        path = f"{self.path}: " if self.path else ""
         remedy = f" ({self.remedy})" if self.remedy else ""
-        return f"{where}:{path} {self.message}{remedy}"
+        return f"{where}{path}{self.message}{remedy}"
 
 
 class ConfigError(HeadraceError):
