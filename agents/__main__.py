@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_BROKERS = ("127.0.0.1:9092",)
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--backend", required=True, metavar="NAME", help="The backend to deliver to, by its name.")
 @click.option(
     "--group.instance-id",
@@ -78,4 +78,4 @@ def _load(options: RoleOptions) -> Config:
 
 if __name__ == "__main__":
     answer_signals_early()
-    main()
+    main(prog_name="headrace agent")
