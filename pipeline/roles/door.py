@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 
 
+AWAY = "Kafka is away: "  # how every role begins to say it; `headrace run` looks for it
+
+
 class Producer(Protocol):
     """What a source role needs of the producer."""
 
@@ -61,3 +64,9 @@ class KafkaDoor:
                 said = reason
             await clock.sleep(RETRY_S)
         return None
+
+
+def away(producer: Producer | None) -> str:
+    """That Kafka is away, in words, while the role that owns `producer` works on; empty when it is not."""
+    said = str(producer.status().get("kafka", "connected")) if producer is not None else "connected"
+    return "" if said == "connected" else f"{AWAY}{said}"

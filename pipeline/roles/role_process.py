@@ -190,7 +190,10 @@ class RoleProcess:
                 status, body = await self._peek.get(state.address, "/-/ready")
                 state.ready = status == 200
                 text = body.decode(errors="replace").strip()
-                state.reason = "" if state.ready else text.partition(" is not ready: ")[2] or text
+                if state.ready:
+                    state.reason = text.partition(" is ready; ")[2]
+                else:
+                    state.reason = text.partition(" is not ready: ")[2] or text
             await self._clock.sleep(_READY_POLL_S if state.ready else _UNREADY_POLL_S)
 
     def _read_address(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.render import rendered
 from pipeline.discovery.manager import DiscoveryManager
+from pipeline.roles.door import away
 from pipeline.roles.targets_page import TargetsPage
 from pipeline.scrape.manager import ScrapeManager
 from topics.errors import ConfigError, Problem
@@ -70,8 +71,8 @@ class ScraperRole:
         await self._apply()
 
     def ready(self) -> tuple[bool, str]:
-        """Ready once Kafka answered and scraping began."""
-        return self._scrapes is not None, "" if self._scrapes else self._reason
+        """Ready once Kafka answered and scraping began; without Kafka later on it goes on into memory, and says so."""
+        return self._scrapes is not None, away(self._producer) if self._scrapes else self._reason
 
     def status(self) -> dict[str, Any]:
         """Targets with health, error and labels; the producer's own status."""

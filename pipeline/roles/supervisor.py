@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.load import load
 from pipeline.config.render import rendered
+from pipeline.roles.door import AWAY
 from pipeline.roles.family import Family
 from pipeline.roles.plan import Common, Stage, plan
 from pipeline.roles.role_process import RoleProcess
@@ -132,7 +133,7 @@ class Supervisor:
         if self._keeper is not None and self._keeper.reason and self._keeper.reason not in reasons:
             reasons.append(self._keeper.reason)
         reasons += [f"{child.name}: {child.state.reason}" for child in self._family.members if not child.state.ready]
-        return not reasons, "; ".join(reasons)
+        return not reasons, "; ".join(reasons) or self._away
 
     async def status(self) -> dict[str, Any]:
         """The run and, by name, every child with its own status."""
@@ -158,8 +159,14 @@ class Supervisor:
             "embedded": keeper is not None,
             "pid": keeper.pid if keeper is not None else 0,
             "restarts": keeper.restarts if keeper is not None else 0,
-            "reason": keeper.reason if keeper is not None else "",
+            "reason": (keeper.reason if keeper is not None else "") or self._away,
         }
+
+    @property
+    def _away(self) -> str:
+        """What the first child that misses Kafka says of it; the others miss the same."""
+        said = (child.state.reason.partition(AWAY) for child in self._family.members if child.state.ready)
+        return next((f"{AWAY}{words}" for _, found, words in said if found), "")
 
     def _child(self, spec: ChildSpec) -> RoleProcess:
         return RoleProcess(spec, peek=self._peek, telemetry=self._telemetry, clock=self._clock, outlet=self._outlet)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pipeline.config.render import rendered
+from pipeline.roles.door import away
 from pipeline.tail.journal import FileJournal
 from pipeline.tail.manager import TailManager
 from pipeline.tail.metrics import TailMetrics
@@ -133,12 +134,12 @@ class TailerRole:
         self._apply()
 
     def ready(self) -> tuple[bool, str]:
-        """Ready once Kafka answered and the globs were looked at."""
+        """Ready once Kafka answered and the globs were looked at; without Kafka later on it waits, and says so."""
         if self._manager is None:
             return False, self._reason
         if not self._manager.scanned:
             return False, "looking for files"
-        return True, ""
+        return True, away(self._producer)
 
     def status(self) -> dict[str, Any]:
         """Files with position, size and lag; dropped targets; the producer's own status."""

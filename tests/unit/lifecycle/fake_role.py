@@ -62,6 +62,8 @@ class FakeRole:
         self.text = text
 
     def ready(self) -> tuple[bool, str]:
+        if self.mode == "misses":
+            return True, "idle: Kafka is away: no answer from k:9092 for 9 s"
         return ("waiting" not in self.text, "waiting for Kafka" if "waiting" in self.text else "")
 
     def status(self) -> dict[str, Any]:

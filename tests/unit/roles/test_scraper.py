@@ -44,6 +44,7 @@ class FakeProducer:
         self.appender = ListAppender(PARTITIONS)
         self.away = away
         self.opened: list[tuple[str, Kind]] = []
+        self.kafka = "connected"
 
     async def open(self, topic: str, kind: Kind) -> ListAppender:
         if self.away:
@@ -53,7 +54,7 @@ class FakeProducer:
         return self.appender
 
     def status(self) -> dict[str, Any]:
-        return {"kafka": "connected"}
+        return {"kafka": self.kafka}
 
 
 class Setting:
@@ -125,6 +126,15 @@ async def test_it_waits_for_kafka_and_says_so(setting: Setting, monkeypatch: pyt
     async with setting.running():
         await until(lambda: setting.role.ready()[0])
         assert setting.producer.away == 0
+
+
+async def test_without_kafka_later_on_it_stays_ready_and_says_so(setting: Setting) -> None:
+    async with setting.running():
+        await until(lambda: setting.role.ready()[0])
+        setting.producer.kafka = "no acknowledgement from k:9092 for 7 s"
+        assert setting.role.ready() == (True, "Kafka is away: no acknowledgement from k:9092 for 7 s")
+        setting.producer.kafka = "connected"
+        assert setting.role.ready() == (True, "")
 
 
 async def test_it_stops_while_it_waits(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

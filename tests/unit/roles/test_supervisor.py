@@ -220,6 +220,17 @@ def test_a_broker_that_is_down_is_waited_for(tmp_path: Path) -> None:
         assert run.stop() == 0
 
 
+def test_a_kafka_that_goes_away_later_is_said_once_and_everything_stays_ready(tmp_path: Path) -> None:
+    with Run(tmp_path, config_of("misses", "misses-2")) as run:
+        run.wait_ready()
+        reason = "Kafka is away: no answer from k:9092 for 9 s"
+        wait_for("the reason", lambda: run.status()["reason"] == reason)
+        assert run.get("/-/ready") == (200, f"headrace run is ready; {reason}\n")
+        assert run.status()["kafka"]["reason"] == reason
+        assert reason in run.get("/")[1]
+        assert run.status()["roles"]["agent:misses"]["ready"] is True
+
+
 def test_topics_of_another_shape_end_the_run_with_both_numbers(tmp_path: Path) -> None:
     with Run(tmp_path, config_of("works"), FAKE_KAFKA="wrong") as run:
         assert run.wait() == 1

@@ -41,6 +41,7 @@ class FakeProducer:
         self.appender = ListAppender()
         self.away = away
         self.opened: list[tuple[str, Kind]] = []
+        self.kafka = "connected"
 
     async def open(self, topic: str, kind: Kind) -> ListAppender:
         if self.away:
@@ -50,7 +51,7 @@ class FakeProducer:
         return self.appender
 
     def status(self) -> dict[str, Any]:
-        return {"topic": "t", "kafka": "connected"}
+        return {"topic": "t", "kafka": self.kafka}
 
 
 class Setting:
@@ -128,6 +129,14 @@ async def test_it_waits_for_kafka_saying_so_and_then_tails(setting: Setting, mon
     assert [one["reason"] for one in status["dropped_targets"]] == ["no __path__ label"]
     assert (setting.folder / "p.json").exists()
     assert lines_by_file(setting.producer.appender.fragments) == {str(log): ["one"]}
+
+
+async def test_without_kafka_later_on_it_stays_ready_and_says_so(setting: Setting) -> None:
+    role = setting.role()
+    async with running(role):
+        await until("ready", lambda: role.ready() == (True, ""))
+        setting.producer.kafka = "no acknowledgement from kafka:9092 for 7 s"
+        assert role.ready() == (True, "Kafka is away: no acknowledgement from kafka:9092 for 7 s")
 
 
 async def test_a_stop_while_kafka_is_away_ends_it(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
