@@ -13,7 +13,7 @@ import time
 from typing import Literal, TextIO
 
 from pipeline.telemetry.outlet import Outlet, OutletHandler
-from pipeline.telemetry.repeats import Repeats
+from pipeline.telemetry.repeats import Expected, Repeats
 
 LEVELS = ("debug", "info", "warn", "error")
 FORMATS = ("logfmt", "json")
@@ -89,6 +89,7 @@ def setup(level: str, fmt: Literal["logfmt", "json"] | str, role: str, *, stream
     handler = logging.StreamHandler(stream) if stream is not None else OutletHandler(outlet)
     if level.lower() != "debug":
         handler.addFilter(_no_chatter)
+        handler.addFilter(Expected())
         handler.addFilter(Repeats(_TALKATIVE))
     handler.setFormatter(Json(role) if fmt == "json" else Logfmt(role))
     number = _NUMBERS[level.lower()]

@@ -1,6 +1,7 @@
 """Keeps libraries from filling the log: what one says again and again is let through once in a while, with a count.
 
 While Kafka is away its client says so about thirty times a second; our own parts say it once, and when it is over.
+What follows from a lost connection, and what every first start of a consumer group brings, is not let through at all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _KINDS_LIMIT = 1000
+# Of aiokafka: each follows from "Unable connect to node …", which passes because it holds the cause.
+_AFTER_A_LOST_CONNECTION = (
+    "NodeNotReadyError",
+    "KafkaConnectionError",
+    "Unable to update metadata from",
+    "Marking the coordinator dead",
+)
+# The broker makes its topic of offsets, or reads it after a start; asked again 0.1 s later it answers.
+_AT_A_FIRST_START = ("GroupCoordinatorNotAvailableError", "GroupLoadInProgressError", "NotCoordinatorForGroupError")
+_FIRST_S = 15.0
 
 
 class Repeats(logging.Filter):
@@ -41,3 +52,23 @@ class Repeats(logging.Filter):
         if held_back:
             record.msg, record.args = f"{record.getMessage()} (and {held_back} more like it)", ()
         return True
+
+
+class Expected(logging.Filter):
+    """Holds back lines of aiokafka about what is expected: after a lost connection, and in the first seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._began_s = now()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        if record.name.partition(".")[0] != "aiokafka":
+            return True
+        text = record.getMessage()
+        if text.startswith("Unable connect to node"):
+            return True
+        if any(words in text for words in _AFTER_A_LOST_CONNECTION):
+            return False
+        return self._now() - self._began_s >= _FIRST_S or not any(words in text for words in _AT_A_FIRST_START)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.telemetry.repeats import Repeats
+import pytest
+
+from pipeline.telemetry.repeats import Expected, Repeats
 
 
 class Clock:
@@ -51,3 +53,27 @@ def test_memory_is_bounded():
     for number in range(5000):
         repeats.filter(_record("aiokafka", f"number {number}"))
     assert len(repeats._seen) <= 1000
+
+
+GROUP = "aiokafka.consumer.group_coordinator"
+
+
+@pytest.mark.parametrize("error", ["[Error 15] GroupCoordinatorNotAvailableError", "GroupLoadInProgressError"])
+def test_what_every_first_start_of_a_group_brings_is_held_back_in_the_first_seconds_only(error: str):
+    clock = Clock()
+    expected = Expected(clock)
+    clock.now_s += 14
+    assert not expected.filter(_record(GROUP, "Group Coordinator Request failed: %s", error))
+    assert expected.filter(_record(GROUP, "Group Coordinator Request failed: %s", "GroupAuthorizationFailedError"))
+    assert expected.filter(_record("agents.role", "failed: %s", error))
+    clock.now_s += 2
+    assert expected.filter(_record(GROUP, "Group Coordinator Request failed: %s", error))
+
+
+def test_of_a_lost_connection_only_the_cause_is_written():
+    expected = Expected(Clock())
+    lost = "NodeNotReadyError: Attempt to send a request to node which is not ready (node id 1)."
+    assert expected.filter(_record("aiokafka", "Unable connect to node with id %s: %s", 1, "KafkaConnectionError: TLS"))
+    assert not expected.filter(_record("aiokafka", "Unable to update metadata from %s", [1]))
+    assert not expected.filter(_record(GROUP, "Heartbeat send request failed: %s. Will retry.", lost))
+    assert not expected.filter(_record("aiokafka.producer.sender", "Got error produce response: %s", lost))
