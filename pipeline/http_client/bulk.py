@@ -63,6 +63,7 @@ class BulkReader:
     def __init__(self, buffers: Buffers) -> None:
         self._buffers = buffers
         self._idle: dict[tuple[str, int], list[_Connection]] = {}
+        self._sweep_at_s = 0.0
 
     async def get(self, url: URL, headers: Iterable[tuple[str, str]]) -> Answer:
         """Fetch. Raises OSError and BadReply. Sets no timeout; cancelling is safe and closes the connection."""
@@ -94,6 +95,20 @@ class BulkReader:
         self._idle.pop(address, None)
         return None
 
+    def _keep(self, address: tuple[str, int], connection: _Connection) -> None:
+        """For the next request; and let go, now and then, of connections to servers that nobody asks any more."""
+        self._idle.setdefault(address, []).append(connection)
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._sweep_at_s:
+            return
+        self._sweep_at_s = now_s + _IDLE_S
+        for server, connections in list(self._idle.items()):
+            for kept in [kept for kept in connections if not kept.is_usable(now_s - _IDLE_S)]:
+                kept.abort()
+                connections.remove(kept)
+            if not connections:
+                del self._idle[server]
+
     async def _exchange(self, address: tuple[str, int], connection: _Connection, request: bytes) -> Answer:
         try:
             reply, body, buffer = await connection.exchange(request, self._buffers.take())
@@ -102,7 +117,7 @@ class BulkReader:
             raise
         self._buffers.give(buffer)
         if reply.keep_alive:
-            self._idle.setdefault(address, []).append(connection)
+            self._keep(address, connection)
         else:
             connection.abort()
         content_type = reply.headers.get("content-type", "")
@@ -196,7 +211,7 @@ class _Connection(asyncio.BufferedProtocol):
         if self._done is None or self._done.done() or self._reply is None:
             return
         if not self._filled:
-            self._finish(error or ClosedBefore("closed before it answered"))
+            self._finish(ClosedBefore("closed before it answered"))
             return
         try:
             self._reply.close()

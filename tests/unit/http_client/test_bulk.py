@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -103,6 +105,33 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced_without_a_wo
         await asyncio.sleep(0)
         assert (await reader.get(url, [])).body == b"2"
     assert server.connections == 2
+
+
+async def test_a_kept_connection_that_was_reset_is_replaced_without_a_word() -> None:
+    class Resetting(Server):
+        async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(self.answers.pop(0))
+            await reader.readuntil(b"\r\n\r\n") if self.connections == 1 else await reader.read()
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    server = Resetting(ok(b"1"), ok(b"2"))
+    async with serving(server) as url, reading() as reader:
+        assert (await reader.get(url, [])).body == b"1"
+        assert (await reader.get(url, [])).body == b"2"
+
+
+async def test_connections_that_were_closed_are_let_go() -> None:
+    async with reading() as reader:
+        async with serving(Server(ok(b"1"), close_after=True)) as url:
+            await reader.get(url, [])
+        await asyncio.sleep(0.01)
+        reader._sweep_at_s = 0.0
+        async with serving(Server(ok(b"2"))) as url:
+            await reader.get(url, [])
+            assert list(reader._idle) == [("127.0.0.1", url.port)]
 
 
 async def test_two_requests_at_once_use_two_connections() -> None:
