@@ -7,7 +7,7 @@ import gzip
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from yarl import URL
@@ -48,9 +48,28 @@ class Server:
 
 @asynccontextmanager
 async def serving(serve: Serve) -> AsyncIterator[URL]:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    handlers: set[asyncio.Task[None] | None] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+            await _closed(writer)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
         yield URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics?a=b%20c")
+    for handler in handlers:
+        assert handler is not None
+        handler.cancel()
+        await asyncio.wait([handler])
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 @asynccontextmanager
