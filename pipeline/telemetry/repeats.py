@@ -22,8 +22,13 @@ _AFTER_A_LOST_CONNECTION = (
     "Marking the coordinator dead",
 )
 # The broker makes its topic of offsets, or reads it after a start; asked again 0.1 s later it answers.
-_AT_A_FIRST_START = ("GroupCoordinatorNotAvailableError", "GroupLoadInProgressError", "NotCoordinatorForGroupError")
-_FIRST_S = 15.0
+_WHILE_A_GROUP_BEGINS = (
+    "GroupCoordinatorNotAvailableError",
+    "GroupLoadInProgressError",
+    "NotCoordinatorForGroupError",
+    "Heartbeat session expired",
+)
+_BEGINS_S = 15.0  # after the start of the process, and after a lost connection
 
 
 class Repeats(logging.Filter):
@@ -60,7 +65,7 @@ class Expected(logging.Filter):
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._now = now
-        self._began_s = now()
+        self._begun_s = now() + _BEGINS_S
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
@@ -70,5 +75,6 @@ class Expected(logging.Filter):
         if text.startswith("Unable connect to node"):
             return True
         if any(words in text for words in _AFTER_A_LOST_CONNECTION):
+            self._begun_s = self._now() + _BEGINS_S
             return False
-        return self._now() - self._began_s >= _FIRST_S or not any(words in text for words in _AT_A_FIRST_START)
+        return self._now() >= self._begun_s or not any(words in text for words in _WHILE_A_GROUP_BEGINS)

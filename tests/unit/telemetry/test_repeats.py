@@ -77,3 +77,16 @@ def test_of_a_lost_connection_only_the_cause_is_written():
     assert not expected.filter(_record("aiokafka", "Unable to update metadata from %s", [1]))
     assert not expected.filter(_record(GROUP, "Heartbeat send request failed: %s. Will retry.", lost))
     assert not expected.filter(_record("aiokafka.producer.sender", "Got error produce response: %s", lost))
+
+
+def test_after_a_lost_connection_a_group_begins_anew():
+    clock = Clock()
+    expected = Expected(clock)
+    clock.now_s += 100
+    expired = "Heartbeat session expired - marking coordinator dead"
+    assert expected.filter(_record(GROUP, expired))
+    assert not expected.filter(_record("aiokafka", "Unable to update metadata from %s", [1]))
+    clock.now_s += 14
+    assert not expected.filter(_record(GROUP, expired))
+    clock.now_s += 2
+    assert expected.filter(_record(GROUP, expired))
