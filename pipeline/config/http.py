@@ -154,6 +154,12 @@ class HttpHeader(Section):
     files: tuple[ExpandedFilePath, ...] = ()
 
 
+def unknown_scheme(url: str) -> Iterator[Fault]:
+    """A warning, no error: the agent stays up, paused, until a reload gives it another url."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        yield Fault("headrace sends by http and https only: this backend will be paused", "use one of them", ("url",))
+
+
 class HttpClientConfig(Section):
     """The HTTP keys of a section that talks to somebody."""
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pipeline.config.discovery import SD_MECHANISMS, ExpandedLabels, JobName, StaticConfig
 from pipeline.config.environment import ExpandedSecret, ExpandedText, FilePath
-from pipeline.config.http import URL, HttpClientConfig, redacted_url
+from pipeline.config.http import URL, HttpClientConfig, redacted_url, unknown_scheme
 from pipeline.config.relabel import RelabelField
 from pipeline.config.remote_write import not_reserved, short_hash
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
@@ -69,8 +69,9 @@ class LokiClientConfig(HttpClientConfig):
     }
 
     def warnings(self) -> Iterator[Fault]:
-        """Nothing waits for a full batch."""
+        """Nothing waits for a full batch, and nothing is sent by an unknown scheme."""
         yield from super().warnings()
+        yield from unknown_scheme(self.url)
         if "batchwait" in self.model_fields_set:
             message = "headrace does not wait for a batch to fill: it sends at once when the line is free"
             yield Fault(message, "remove the key", ("batchwait",))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from pipeline.config.environment import ExpandedSecret
-from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url
+from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url, unknown_scheme
 from pipeline.config.relabel import RelabelField
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section, faults
 from pipeline.config.units import Boolean, Duration, Integer, Text, above_zero, between
@@ -111,6 +111,11 @@ class RemoteWriteConfig(HttpClientConfig):
         "azuread": NotYet(presence=True),
         "google_iam": NotYet(presence=True),
     }
+
+    def warnings(self) -> Iterator[Fault]:
+        """Nothing is sent by an unknown scheme."""
+        yield from super().warnings()
+        yield from unknown_scheme(self.url)
 
     @property
     def redacted_url(self) -> str:

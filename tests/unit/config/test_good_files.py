@@ -277,10 +277,15 @@ def test_problems_of_both_files_come_at_once(tmp_path):
     ]
 
 
-def test_an_unknown_scheme_or_host_is_no_error_of_the_file(tmp_path):
+def test_an_unknown_scheme_or_host_is_no_error_of_the_file_but_warned_of(tmp_path):
     path = tmp_path / "c.yml"
-    path.write_text("remote_write: [{url: 'gopher://no.such.host.invalid/x'}]\n")
-    assert load(path, environ={}).remote_write[0].url == "gopher://no.such.host.invalid/x"
+    path.write_text(
+        "remote_write: [{url: 'gopher://no.such.host.invalid/x'}, {url: 'HTTPS://no.such.host.invalid/x'}]\n"
+        "logs: {clients: [{url: 'gopher://no.such.host.invalid/x'}]}\n"
+    )
+    config = load(path, environ={})
+    assert config.remote_write[0].url == "gopher://no.such.host.invalid/x"
+    assert [note.path for note in config.notes] == ["remote_write[0].url", "logs.clients[0].url"]
 
 
 def test_a_missing_file_is_a_problem_of_its_own(tmp_path):
