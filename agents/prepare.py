@@ -75,7 +75,7 @@ class Preparer:
         body = _decoded(record)
         if not trusted:
             self._codec.parts(body)  # raises for what is not a whole message
-        return self._rewritten(record, body, items)
+        return self._rewritten(record, body, items, trusted=trusted)
 
     def _said(self, record: Record) -> int | None:
         """The count in the headers of our own producers' record of this kind; None for any other record.
@@ -105,11 +105,11 @@ class Preparer:
             return None
         return self._piece(piece.record, parts[:middle]), self._piece(piece.record, parts[middle:])
 
-    def _rewritten(self, record: Record, body: bytes, items: int) -> Prepared:
+    def _rewritten(self, record: Record, body: bytes, items: int, *, trusted: bool) -> Prepared:
         ruled_out: Mapping[str, int] = {}
         block: bytes | None = record.value
         if self._rewriter is not None:
-            rewritten = self._rewriter.rewrite(body)
+            rewritten = self._rewriter.rewrite(body, _fragments(record) if trusted else ())
             ruled_out = rewritten.ruled_out
             if rewritten.body is None:
                 return Prepared(items, [], ruled_out)
@@ -179,6 +179,12 @@ def bad_record_reason(error: BadRecord) -> str:
 def _headers(record: Record) -> RecordHeaders | None:
     """None: the record has none of ours. Raises BadRecord for ours that are malformed."""
     return RecordHeaders.decode(record.headers) if "version" in record.headers else None
+
+
+def _fragments(record: Record) -> list[int]:
+    """The sizes of the fragments as the producer tells them; none when it does not."""
+    raw = record.headers.get("fragments", b"")
+    return [int(size) for size in raw.split(b",") if size.isdigit()]
 
 
 def _decoded(record: Record) -> bytes:

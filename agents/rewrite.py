@@ -6,11 +6,13 @@ Samples and lines are never decoded: what follows the labels of a series or stre
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from xxhash import xxh3_128_digest
 
 from agents.memo import Memo
+from agents.plan import LEAST_BYTES, Plans
 from topics import labels as label_sets
 from topics import push_request, wire, write_request
 from topics.errors import CorruptMessage, InvalidLabels
@@ -68,8 +70,11 @@ class Rewritten:
 class Rewriter(Protocol):
     """The rules of one backend, applied to whole bodies."""
 
-    def rewrite(self, body: bytes) -> Rewritten:
-        """Apply the rules to a decoded body. Raises CorruptMessage for a body that is not what its topic holds."""
+    def rewrite(self, body: bytes, fragments: Sequence[int] = ()) -> Rewritten:
+        """Apply the rules to a decoded body. Raises CorruptMessage for a body that is not what its topic holds.
+
+        `fragments`: the sizes of the fragments that the body was joined from, where its producer told them.
+        """
 
 
 class Rules:
@@ -110,20 +115,46 @@ class MetricsRewriter:
 
     A series seen before costs one slice, one hash and one look-up. The memo key is the hash of the labels and of the
     tag of the first sample. When that is what stands before the last 17 bytes of a raw series, then the labels end
-    there (no label begins with a sample's tag) and the rest is its sample. Any other shape is walked.
+    there (no label begins with a sample's tag) and the rest is its sample. Any other shape is walked. A whole fragment
+    seen before, but for values and timestamps, costs less still: see plan.py.
     """
 
     def __init__(self, rules: Rules, memo_bytes: int = MEMO_BYTES) -> None:
         self._rules = rules
         self._memo: Memo[SeriesDecision] = Memo(memo_bytes)
         self._splices: dict[Splice, Splice] = {}
+        self._plans = Plans()
 
-    def rewrite(self, body: bytes) -> Rewritten:
+    def rewrite(self, body: bytes, fragments: Sequence[int] = ()) -> Rewritten:
         """See `Rewriter`. Two series that the rules make equal are both sent: merging them is the backend's affair."""
+        if len(fragments) < 2 or sum(fragments) != len(body):
+            return self._rewrite(body)
+        ends = list(accumulate(fragments))
+        try:
+            results = [self._rewrite(body[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+        except CorruptMessage:  # cut where no series ends: the sizes are not to be trusted, the body may be
+            return self._rewrite(body)
+        return _joined(results, body)
+
+    def _rewrite(self, fragment: bytes) -> Rewritten:
+        if len(fragment) < LEAST_BYTES:
+            return self._each(fragment)
+        plan = self._plans.find(fragment)
+        if plan is not None:
+            rewritten = plan.apply(fragment)
+            if rewritten is not None:
+                unchanged = rewritten is fragment
+                return Rewritten(rewritten or None, unchanged, plan.dropped_series, dict(plan.ruled_out))
+            self._plans.forget(fragment)
+        return self._each(fragment)
+
+    def _each(self, body: bytes) -> Rewritten:
+        """Series by series; learns a plan when each of them was known."""
         series, metadata = write_request.split_all(body)
         known = self._memo.known.get
         decisions = [known(xxh3_128_digest(raw[:-_SAMPLE_REST])) for raw in series]
         if decisions.count(KEEP) == len(decisions):
+            self._learn(body, series, decisions, Rewritten(body, unchanged=True), metadata)
             return Rewritten(body, unchanged=True)
         result = Rewritten(None)
         parts: list[bytes] = []
@@ -148,7 +179,22 @@ class MetricsRewriter:
         result.ruled_out = self._rules.named(dropped)
         if parts or metadata:
             result.body = b"".join(parts) + write_request.join_metadata(metadata)
+        self._learn(body, series, decisions, result, metadata)
         return result
+
+    def _learn(
+        self,
+        body: bytes,
+        series: list[bytes],
+        decisions: list[SeriesDecision | None],
+        done: Rewritten,
+        metadata: list[bytes],
+    ) -> None:
+        if len(body) < LEAST_BYTES or metadata or None in decisions:
+            return
+        sizes = [_new_size(raw, decision) for raw, decision in zip(series, decisions, strict=True)]
+        rewritten = None if done.unchanged else done.body or b""
+        self._plans.learn(body, series, sizes, rewritten, dropped_series=done.dropped_series, ruled_out=done.ruled_out)
 
     def _slowly(self, raw: bytes) -> tuple[bytes, SeriesDecision]:
         """The series with its labels in front, and the decision."""
@@ -180,6 +226,26 @@ class MetricsRewriter:
         return self._splices.setdefault(change, change)
 
 
+def _new_size(raw: bytes, decision: SeriesDecision | None) -> int:
+    """How large a raw series is after its decision; 0 when it is dropped."""
+    if isinstance(decision, tuple):
+        start, end, new = decision
+        return len(raw) - end + start + len(new)
+    return len(raw) if decision == KEEP else 0
+
+
+def _joined(results: Sequence[Rewritten], body: bytes) -> Rewritten:
+    """What became of the fragments, as what became of the body."""
+    if all(result.unchanged for result in results):
+        return Rewritten(body, unchanged=True)
+    whole = Rewritten(b"".join([result.body for result in results if result.body]) or None)
+    for result in results:
+        whole.dropped_series += result.dropped_series
+        for rule, number in result.ruled_out.items():
+            whole.ruled_out[rule] = whole.ruled_out.get(rule, 0) + number
+    return whole
+
+
 def splice(old: bytes, new: bytes) -> Splice:
     """The shortest single replacement that makes `new` of `old`."""
     shorter = min(len(old), len(new))
@@ -204,7 +270,7 @@ class LogsRewriter:
         self._rules = rules
         self._memo: Memo[StreamDecision] = Memo(memo_bytes)
 
-    def rewrite(self, body: bytes) -> Rewritten:
+    def rewrite(self, body: bytes, fragments: Sequence[int] = ()) -> Rewritten:
         """See `Rewriter`."""
         result = Rewritten(None)
         kept: list[bytes] = []

@@ -27,7 +27,8 @@ class RecordHeaders:
 
     `series`/`samples`: how many are in the value (streams/entries for logs); `min_ts_ms`/`max_ts_ms`: the oldest and
     newest timestamp in it, Unix milliseconds; `producer`: the id of the producing process, new at each start;
-    `sequence`: counts that producer's records in this partition from 0, so that a gap or a repeat shows.
+    `sequence`: counts that producer's records in this partition from 0, so that a gap or a repeat shows; `fragments`:
+    the decoded sizes of the fragments that the value was joined from, in order, where there is more than one.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class RecordHeaders:
     sequence: int
     tenant: str = ""
     version: int = VERSION
+    fragments: tuple[int, ...] = ()
 
     def encode(self) -> list[tuple[str, bytes]]:
         """As Kafka headers: ASCII decimals and UTF-8 text. The tenant is left out when there is none."""
@@ -54,6 +56,8 @@ class RecordHeaders:
         ]
         if self.tenant:
             headers.append(("tenant", self.tenant.encode()))
+        if len(self.fragments) > 1:
+            headers.append(("fragments", b",".join([b"%d" % size for size in self.fragments])))
         return headers
 
     @classmethod
@@ -79,6 +83,7 @@ class RecordHeaders:
             sequence=_count(found, "sequence"),
             tenant=_text(found, "tenant") if "tenant" in found else "",
             version=version,
+            fragments=_sizes(found),
         )
 
 
@@ -102,6 +107,14 @@ def _number(headers: Mapping[str, bytes], name: str) -> int:
     if not digits.isdigit() or len(digits) > 19:
         raise BadRecord(f"header {name} is not a decimal number: {raw[:40]!r}")
     return int(raw)
+
+
+def _sizes(headers: Mapping[str, bytes]) -> tuple[int, ...]:
+    raw = headers.get("fragments", b"")
+    sizes = raw.split(b",") if raw else []
+    if not all(size.isdigit() and len(size) < 19 for size in sizes):
+        raise BadRecord(f"header fragments is not a list of decimal numbers: {raw[:40]!r}")
+    return tuple(int(size) for size in sizes)
 
 
 def _count(headers: Mapping[str, bytes], name: str) -> int:

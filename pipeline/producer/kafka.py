@@ -198,6 +198,7 @@ class KafkaProducer:
             max_ts_ms=packed.max_ts_ms,
             producer=self._id,
             sequence=parcel.sequence,
+            fragments=packed.fragments,
         )
 
     def _on_ack(self, lane: Lane, parcel: Parcel, waited_s: float) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES: Final = 64 * 1024
 _SPLIT_BYTES: Final = 2 * 1024 * 1024  # decoded; a larger fragment is cut between series: agents decode whole records
 _RAW_BYTES: Final = 8 * 1024 * 1024  # decoded; a record is closed at this size even if it has compressed very well
+_FRAGMENTS_TOLD: Final = 256  # their sizes help readers that rewrite; so many small ones would only make headers long
 _HEADER_BYTES: Final = 4096  # more than what a record has besides its value
 _ITEM_FIELD: Final = 1  # WriteRequest.timeseries and PushRequest.streams alike; metadata is no series
 _COUNTERS: Final[dict[Kind, Callable[[bytes], int]]] = {
@@ -39,14 +40,15 @@ class Packed:
     samples: int
     min_ts_ms: int
     max_ts_ms: int
+    fragments: tuple[int, ...] = ()
 
 
 class Pile:
     """What is gathered for one partition. `size_bytes`: what it holds in memory, compressed and not yet."""
 
     __slots__ = (
-        "_blocks", "_raw", "born_s", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes", "samples", "series",
-        "size_bytes",
+        "_blocks", "_fragments", "_raw", "born_s", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes", "samples",
+        "series", "size_bytes",
     )  # fmt: skip
 
     def __init__(self, partition: int, born_s: float) -> None:
@@ -59,12 +61,15 @@ class Pile:
         self.min_ts_ms = 0
         self.max_ts_ms = 0
         self._blocks: list[bytes] = []
+        self._fragments: list[int] = []
         self._raw = bytearray()
 
     def add(self, fragment: Fragment) -> None:
         """Take the fragment; its payload's memory may be used again afterwards."""
         payload = fragment.payload
-        self.raw_bytes += decoded_size(payload) if fragment.compressed else len(payload)
+        size = decoded_size(payload) if fragment.compressed else len(payload)
+        self.raw_bytes += size
+        self._fragments.append(size)
         if fragment.compressed:
             self._squeeze()
             self._keep(bytes(payload))
@@ -88,7 +93,10 @@ class Pile:
         """All of it as one record. The pile is empty afterwards and of no more use."""
         self._squeeze()
         value = join_blocks(self._blocks)
-        return Packed(self.partition, value, self.series, self.samples, self.min_ts_ms, self.max_ts_ms)
+        told = self._fragments if len(self._fragments) <= _FRAGMENTS_TOLD else ()
+        return Packed(
+            self.partition, value, self.series, self.samples, self.min_ts_ms, self.max_ts_ms, fragments=tuple(told)
+        )
 
     def _squeeze(self) -> None:
         if self._raw:

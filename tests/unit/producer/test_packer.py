@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from pipeline.producer.appender import Fragment
 from pipeline.producer.packer import Packer
 from tests.support.producing import numbered
 from topics import push_request, write_request
-from topics.compression import decompress
+from topics.compression import compress, decoded_size, decompress
 from topics.pb.write_request_pb2 import WriteRequest
 from topics.record import Kind
 
@@ -38,6 +39,28 @@ def test_small_and_large_fragments_mixed_come_out_in_order_with_their_counts():
     assert (packed.series, packed.samples) == (first, first)
     assert (packed.min_ts_ms, packed.max_ts_ms) == (1, first)
     assert packer.size_bytes == packer.samples == 0
+
+
+def test_a_record_tells_the_decoded_sizes_of_its_fragments():
+    packer = _packer(record_bytes=10**9)
+    plain, large = numbered(0, 0, 3), numbered(0, 3, 3000)
+    squeezed = replace(numbered(0, 3003, 10), compressed=True)
+    squeezed = replace(squeezed, payload=compress(bytes(squeezed.payload)))
+    for fragment in (plain, squeezed, large):
+        assert packer.add(fragment, 0.0) is None
+    record = packer.close(0)
+    assert record is not None
+    assert record.fragments == (len(plain.payload), decoded_size(squeezed.payload), len(large.payload))
+    assert sum(record.fragments) == decoded_size(record.value)
+
+
+def test_so_many_fragments_that_their_sizes_would_fill_the_headers_are_not_told():
+    packer = _packer(record_bytes=10**9)
+    for number in range(300):
+        packer.add(numbered(0, number, 1), 0.0)
+    record = packer.close(0)
+    assert record is not None
+    assert record.fragments == ()
 
 
 def test_the_callers_memory_is_free_as_soon_as_add_returns():

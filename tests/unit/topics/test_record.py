@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from topics.errors import BadRecord
@@ -10,7 +12,9 @@ from topics.record import Kind, RecordHeaders
 HEADERS = RecordHeaders(Kind.METRICS, 100, 250, -5, 1_763_725_000_000, "scraper-1", 42, tenant="té")
 
 
-@pytest.mark.parametrize("headers", [HEADERS, RecordHeaders(Kind.LOGS, 0, 0, 0, 0, "", 0)])
+@pytest.mark.parametrize(
+    "headers", [HEADERS, RecordHeaders(Kind.LOGS, 0, 0, 0, 0, "", 0), replace(HEADERS, fragments=(7, 0, 12345))]
+)
 def test_headers_survive(headers):
     assert RecordHeaders.decode(headers.encode()) == headers
     assert RecordHeaders.decode(dict(headers.encode())) == headers
