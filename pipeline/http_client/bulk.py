@@ -8,7 +8,6 @@ when it may be used.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,11 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
+MOST_BYTES = 256 * 1024 * 1024
+"""A larger answer, as it is sent or decompressed, is refused: one target must not take the memory of all."""
+
 _FIRST_BYTES = 256 * 1024
+_GZIP = 16 + zlib.MAX_WBITS
 _IDLE_S = 300.0  # as Go's client, and so as Prometheus
 
 
@@ -60,8 +63,9 @@ class ClosedBefore(ConnectionError):
 class BulkReader:
     """Kept-alive connections to any number of servers."""
 
-    def __init__(self, buffers: Buffers) -> None:
+    def __init__(self, buffers: Buffers, most_bytes: int = MOST_BYTES) -> None:
         self._buffers = buffers
+        self._most_bytes = most_bytes
         self._idle: dict[tuple[str, int], list[_Connection]] = {}
         self._sweep_at_s = 0.0
 
@@ -75,7 +79,7 @@ class BulkReader:
             with suppress(ClosedBefore):  # a kept connection may be closed at the other end: that is no failure
                 return await self._exchange(address, connection, request)
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(_Connection, *address)
+        _, protocol = await loop.create_connection(lambda: _Connection(self._most_bytes), *address)
         return await self._exchange(address, protocol, request)
 
     def close(self) -> None:
@@ -121,15 +125,15 @@ class BulkReader:
         else:
             connection.abort()
         content_type = reply.headers.get("content-type", "")
-        return Answer(
-            reply.status, reply.reason, content_type, _decoded(body, reply.headers.get("content-encoding", ""))
-        )
+        encoding = reply.headers.get("content-encoding", "")
+        return Answer(reply.status, reply.reason, content_type, _decoded(body, encoding, self._most_bytes))
 
 
 class _Connection(asyncio.BufferedProtocol):
     """One connection: idle, or in one exchange."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray(1)
         self._view = memoryview(self._buffer)
@@ -191,8 +195,11 @@ class _Connection(asyncio.BufferedProtocol):
             return
         try:
             self._reply.feed(self._buffer, self._filled)
+            if max(self._filled, self._reply.needed) > self._most_bytes:
+                raise too_large(self._most_bytes)
         except BadReply as error:
             self._finish(error)
+            self.abort()  # nothing more is read: the buffer would grow for it
             return
         if self._reply.whole:
             self._finish(None)
@@ -241,15 +248,34 @@ def _request(url: URL, headers: Iterable[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def _decoded(body: bytes, encoding: str) -> bytes:
+def too_large(most_bytes: int) -> BadReply:
+    """What is said of an answer beyond the bound."""
+    return BadReply(f"the answer is larger than {most_bytes:,} bytes, the most that is read")
+
+
+def _decoded(body: bytes, encoding: str, most_bytes: int) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise BadReply(f"the content encoding {encoding!r} was not asked for")
     try:
-        return gzip.decompress(body)
-    except EOFError:
-        raise BadReply("the body is not whole gzip: it ends before its end") from None
-    except (OSError, zlib.error):
+        return _gunzipped(body, most_bytes)
+    except zlib.error:
         # The library's words quote the bytes that it met: a message that is another one at every scrape.
         raise BadReply("the body is not gzip, though its Content-Encoding says so") from None
+
+
+def _gunzipped(body: bytes, most_bytes: int) -> bytes:
+    """All members of a gzip body, one after the other (RFC 1952, 2.2). Raises BadReply, zlib.error."""
+    members: list[bytes] = []
+    room = most_bytes
+    while body:
+        member = zlib.decompressobj(_GZIP)
+        members.append(member.decompress(body, room + 1))
+        room -= len(members[-1])
+        if room < 0:
+            raise too_large(most_bytes)
+        if not member.eof:
+            raise BadReply("the body is not whole gzip: it ends before its end")
+        body = member.unused_data.lstrip(b"\0")  # padding between members is allowed, as gzip itself does
+    return members[0] if len(members) == 1 else b"".join(members)

@@ -15,7 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from pipeline.http_client.bulk import Answer, Buffers, BulkReader, ClosedBefore
+from pipeline.http_client.bulk import MOST_BYTES, Answer, Buffers, BulkReader, ClosedBefore, too_large
 from pipeline.http_client.credentials import Credentials
 from pipeline.http_client.errors import BadURL, ConnectionFailed, HttpFailed, UnknownHost, shown, translate
 from pipeline.http_client.reply import BadReply
@@ -107,7 +107,7 @@ class HttpClient:
                 return answer
         async with self.request("GET", url, timeout_s=timeout_s, headers=headers) as response:
             content_type = response.headers.get("Content-Type", "")
-            return Answer(response.status, response.reason or "", content_type, await response.read())
+            return Answer(response.status, response.reason or "", content_type, await _bounded(response, url))
 
     async def _get_plain(self, parsed: URL, url: str, timeout_s: float, headers: Mapping[str, str] | None) -> Answer:
         merged = self._headers(parsed, headers)
@@ -159,3 +159,15 @@ def _parse(url: str) -> URL:
     if not parsed.host:
         raise BadURL(f"{shown(url)}: the URL has no host")
     return parsed
+
+
+async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:
+    """The body, decompressed. Raises ConnectionFailed when it is beyond the bound."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise ConnectionFailed(f"{shown(url)}: {too_large(MOST_BYTES)}")
+        parts.append(part)
+    return b"".join(parts)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import struct
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -227,3 +228,32 @@ def test_buffers_keep_a_few_and_no_huge_ones() -> None:
     buffers.give(other)
     assert buffers.take() is small
     assert buffers.take() is not other
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ok(gzip.compress(b"x" * 2_000_000), b"Content-Encoding: gzip\r\n"),
+        ok(gzip.compress(b"x" * 600_000) * 2, b"Content-Encoding: gzip\r\n"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4000000000000\r\n\r\nx",
+        ok(b"x" * 2_000_000),
+    ],
+    ids=["gzip bomb", "two members", "a length that nobody has memory for", "large"],
+)
+async def test_an_answer_beyond_the_bound_is_refused_in_bounded_memory(answer: bytes) -> None:
+    async with serving(Server(answer)) as url:
+        reader = BulkReader(Buffers(), most_bytes=1_000_000)
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadReply, match=r"larger than 1,000,000 bytes, the most that is read$"):
+                await reader.get(url, [])
+            assert tracemalloc.get_traced_memory()[1] < 8_000_000
+        finally:
+            tracemalloc.stop()
+            reader.close()
+
+
+async def test_several_gzip_members_are_one_body() -> None:
+    server = Server(ok(gzip.compress(b"one ") + gzip.compress(b"two"), b"Content-Encoding: gzip\r\n"))
+    async with serving(server) as url, reading() as reader:
+        assert (await reader.get(url, [])).body == b"one two"
