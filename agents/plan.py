@@ -61,7 +61,7 @@ class Plan:
             return fragment
         if not self.new_slots.size:
             return b""
-        rewritten = bytearray(compression.decompress(self.block))
+        rewritten = compression.decompress_writable(self.block)
         _windows(rewritten)[self.new_slots] = slots[self.kept]
         return bytes(rewritten)
 

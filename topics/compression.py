@@ -42,13 +42,20 @@ def _preamble(block: bytes | memoryview) -> tuple[int, int]:
 
 def decompress(block: bytes | memoryview, limit_bytes: int = MAX_DECODED_BYTES) -> bytes:
     """What a block holds. Raises TooLarge before anything is decoded, and CorruptBlock."""
+    return bytes(decompress_writable(block, limit_bytes))
+
+
+def decompress_writable(block: bytes | memoryview, limit_bytes: int = MAX_DECODED_BYTES) -> bytearray:
+    """The same in memory that the caller may change, with one copy less."""
     size = decoded_size(block)
     if size > limit_bytes:
         raise TooLarge(f"a block of {len(block)} bytes would decode to {size} bytes; the limit is {limit_bytes}")
+    decoded = bytearray(size)
     try:
-        return bytes(snappy.decompress_raw(block))
+        snappy.decompress_raw_into(block, decoded)
     except DecompressionError as error:
         raise CorruptBlock(f"{len(block)} bytes are not a snappy block: {error}") from None
+    return decoded
 
 
 def join_blocks(blocks: Sequence[bytes]) -> bytes:
