@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from agents.batch import Piece, RequestSize
 from agents.lane import Lane, State
@@ -61,6 +62,9 @@ class Deliverer:
         self._backoff = backoff
         self._clock = clock
         self._on_success = on_success
+        self._troubled: WeakSet[Lane] = (
+            WeakSet()
+        )  # lanes whose last attempt failed; a lane that is given back leaves it
         requests = telemetry.counter(catalogue.AGENT_REQUESTS)
         self._requests = {
             kind: requests.labels(backend, kind.__name__.lower()) for kind in (Delivered, Retry, Rejected, Refused)
@@ -118,13 +122,17 @@ class Deliverer:
 
     def _count(self, lane: Lane, pieces: list[Piece]) -> None:
         self._ledger.partition(lane.partition).deliver(sum(piece.items for piece in pieces))
-        if lane.state in (State.RETRYING, State.PAUSED):
-            log.info("backend %s: partition %d delivers again", self._backend, lane.partition)
+        if lane in self._troubled:
+            self._troubled.discard(lane)
+            if not self._troubled:
+                log.info("backend %s delivers again", self._backend)
         lane.show(State.DELIVERING)
 
     def _show(self, lane: Lane, state: State, reason: str) -> None:
-        if state is not lane.state:
-            log.warning("backend %s: partition %d is %s: %s", self._backend, lane.partition, state, reason)
+        # A backend that is away is away for all partitions: one line says so, the pages tell of each.
+        if not any(other.state is state for other in self._troubled):
+            log.warning("backend %s is %s, partition %d first: %s", self._backend, state, lane.partition, reason)
+        self._troubled.add(lane)
         lane.show(state, reason)
 
     async def _divide(

@@ -124,7 +124,7 @@ class Rig:
         self.preparer = Preparer(codec or MetricsCodec(), rewriter, limits or Limits())
         self.lane = Lane(3, self.clock)
         self.settled: list[int] = []
-        deliverer = Deliverer(
+        self.deliverer = deliverer = Deliverer(
             "b",
             self.client,
             self.preparer,

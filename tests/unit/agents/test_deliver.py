@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from agents.batch import Limits
-from agents.lane import Interrupted, State
+from agents.batch import Limits, Piece
+from agents.lane import Interrupted, Lane, State
 from agents.logs import LogsCodec
 from pipeline.clients.outcome import Delivered, Refused, Rejected, Retry
 from tests.unit.agents.builders import Rig, lines, names, record, series, stream
@@ -333,3 +333,18 @@ async def test_closing_waits_for_the_lanes_inside():
     await asyncio.gather(*closing)
     assert closed_inside == [0]
     assert rig.client.closed >= 1
+
+
+async def test_a_backend_that_is_away_is_said_once_for_all_its_partitions(caplog):
+    rig = Rig([Retry("refused"), Retry("refused")])
+    other = Lane(4, rig.clock)
+    caplog.set_level("INFO", "agents.deliver")
+    piece = Piece(record(many(1), 1), compression.compress(many(1)), 1)
+    async with asyncio.TaskGroup() as group:
+        work = [group.create_task(rig.deliverer.deliver(lane, [piece])) for lane in (rig.lane, other)]
+        while not all(task.done() for task in work):
+            rig.lane.nudge()
+            other.nudge()
+            await asyncio.sleep(0.001)
+    said = [one.getMessage() for one in caplog.records]
+    assert said == ["backend b is retrying, partition 3 first: refused", "backend b delivers again"]
