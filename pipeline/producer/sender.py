@@ -99,7 +99,7 @@ class Sender:
         try:
             found = await admin.describe(self._brokers, [topic], security=self._security)
         except KafkaUnavailable as error:
-            self._why_not = str(error)
+            self._why_not = f"{self._brokers}: {error}"  # who asks has said the address already; the page has not
             raise
         state = found.get(topic)
         if state is None or not state.partitions:
