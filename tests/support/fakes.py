@@ -6,8 +6,11 @@ import asyncio
 import heapq
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from pipeline.producer.appender import Fragment
+from topics.errors import KafkaUnavailable
+from topics.record import Kind
 
 
 class FakeClock:
@@ -80,6 +83,26 @@ class ListAppender:
         await self._here.wait()
         await asyncio.sleep(0)
         self.append(fragments)
+
+
+class FakeProducer:
+    """A role's producer: opens its appender; away for as many times as told."""
+
+    def __init__(self, appender: ListAppender, away: int = 0) -> None:
+        self.appender = appender
+        self.away = away
+        self.opened: list[tuple[str, Kind]] = []
+        self.kafka = "connected"
+
+    async def open(self, topic: str, kind: Kind) -> ListAppender:
+        if self.away:
+            self.away -= 1
+            raise KafkaUnavailable("no broker answers")
+        self.opened.append((topic, kind))
+        return self.appender
+
+    def status(self) -> dict[str, Any]:
+        return {"topic": "t", "kafka": self.kafka}
 
 
 def _copy(fragment: Fragment) -> Fragment:

@@ -18,9 +18,9 @@ from pipeline.roles import door as door_module
 from pipeline.roles.door import KafkaDoor
 from pipeline.roles.scraper import ScraperRole
 from pipeline.telemetry.metrics import Telemetry
-from tests.support.fakes import ListAppender
+from tests.support.fakes import FakeProducer, ListAppender
 from tests.support.scraping import PARTITIONS, plain, samples_of
-from topics.errors import ConfigError, KafkaUnavailable
+from topics.errors import ConfigError
 from topics.record import Kind
 
 CONFIG = """
@@ -37,33 +37,13 @@ kafka: {{brokers: ["{brokers}"]}}
 """
 
 
-class FakeProducer:
-    """Opens the list; away for as many times as told."""
-
-    def __init__(self, away: int = 0) -> None:
-        self.appender = ListAppender(PARTITIONS)
-        self.away = away
-        self.opened: list[tuple[str, Kind]] = []
-        self.kafka = "connected"
-
-    async def open(self, topic: str, kind: Kind) -> ListAppender:
-        if self.away:
-            self.away -= 1
-            raise KafkaUnavailable("no broker answers")
-        self.opened.append((topic, kind))
-        return self.appender
-
-    def status(self) -> dict[str, Any]:
-        return {"kafka": self.kafka}
-
-
 class Setting:
     """A role with its configuration and its targets."""
 
     def __init__(self, folder: Path, target: str) -> None:
         self._file = folder / "headrace.yml"
         self._target = target
-        self.producer = FakeProducer()
+        self.producer = FakeProducer(ListAppender(PARTITIONS))
         self.configure()
         self.role = ScraperRole(lambda: load(self._file), self.door(), telemetry=Telemetry(), clock=SystemClock())
 

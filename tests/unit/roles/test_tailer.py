@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,9 +17,9 @@ from pipeline.roles import door as door_module
 from pipeline.roles.door import KafkaDoor
 from pipeline.roles.tailer import TailerRole
 from pipeline.telemetry.metrics import Telemetry
-from tests.support.fakes import ListAppender
+from tests.support.fakes import FakeProducer, ListAppender
 from tests.support.tailing import lines_by_file, until
-from topics.errors import ConfigError, KafkaUnavailable, PositionsError
+from topics.errors import ConfigError, PositionsError
 from topics.record import Kind
 
 PROMTAIL = """
@@ -34,32 +33,12 @@ scrape_configs:
 """
 
 
-class FakeProducer:
-    """Opens the list; away for as many times as told."""
-
-    def __init__(self, away: int = 0) -> None:
-        self.appender = ListAppender()
-        self.away = away
-        self.opened: list[tuple[str, Kind]] = []
-        self.kafka = "connected"
-
-    async def open(self, topic: str, kind: Kind) -> ListAppender:
-        if self.away:
-            self.away -= 1
-            raise KafkaUnavailable("no broker answers")
-        self.opened.append((topic, kind))
-        return self.appender
-
-    def status(self) -> dict[str, Any]:
-        return {"topic": "t", "kafka": self.kafka}
-
-
 class Setting:
     """A role with its files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.producer = FakeProducer()
+        self.producer = FakeProducer(ListAppender())
         (folder / "headrace.yml").write_text("")
         self.configure()
 
