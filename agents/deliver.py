@@ -14,8 +14,8 @@ from agents.batch import Piece, RequestSize
 from agents.lane import Lane, State
 from agents.prepare import Preparer, bad_record_reason
 from pipeline.clients.backoff import Backoff
-from pipeline.clients.classify import SEEN_BEFORE
 from pipeline.clients.outcome import Delivered, Outcome, Refused, Rejected, Retry
+from pipeline.clients.profiles import SEEN_BEFORE
 from pipeline.telemetry import catalogue
 from topics import compression
 from topics.errors import BadRecord, HeadraceError

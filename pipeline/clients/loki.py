@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.clients.profiles import LOKI
 from pipeline.clients.push import PushClient
 
 if TYPE_CHECKING:
@@ -22,4 +23,6 @@ def loki_client(settings: LokiClientConfig, clock: Clock) -> PushClient:
     headers = {name: value.reveal() for name, value in settings.headers.items()} | HEADERS
     if settings.tenant_id:
         headers[TENANT] = settings.tenant_id
-    return PushClient(settings, url=settings.url, timeout_s=settings.timeout, headers=headers, clock=clock)
+    return PushClient(
+        settings, url=settings.url, timeout_s=settings.timeout, headers=headers, clock=clock, profile=LOKI
+    )

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 from pipeline.clients.backoff import retry_after_s
 from pipeline.clients.classify import DETAIL_BYTES, classify
 from pipeline.clients.outcome import Delivered, Outcome, Refused, Retry
+from pipeline.clients.profiles import GENERIC
 from pipeline.http_client import HttpClient, HttpFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline.clients.profiles import Profile
     from pipeline.clock import Clock
     from pipeline.config.http import HttpClientConfig
 
@@ -33,13 +35,21 @@ class PushClient:
     """A `Client` over HTTP. Use as ``async with``, or `open` and `close`, inside a running loop."""
 
     def __init__(
-        self, config: HttpClientConfig, *, url: str, timeout_s: float, headers: Mapping[str, str], clock: Clock
+        self,
+        config: HttpClientConfig,
+        *,
+        url: str,
+        timeout_s: float,
+        headers: Mapping[str, str],
+        clock: Clock,
+        profile: Profile = GENERIC,
     ) -> None:
         self._http = HttpClient(config)
         self._url = url
         self._timeout_s = timeout_s
         self._headers = dict(headers)
         self._clock = clock
+        self._profile = profile
 
     async def open(self) -> None:
         """Ready for `send`; connects to nothing yet."""
@@ -61,11 +71,11 @@ class PushClient:
         request = self._http.request("POST", self._url, timeout_s=self._timeout_s, headers=self._headers, body=body)
         try:
             async with request as response:
-                if 200 <= response.status < 300:
+                if 200 <= response.status < 300 and response.status not in self._profile.statuses:
                     return Delivered()  # said in the head: a body that is cut off does not take it back
                 words = (await response.content.read(DETAIL_BYTES)).decode("utf-8", "replace").strip()
                 after_s = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
-                return classify(response.status, words, after_s)
+                return classify(response.status, words, after_s, self._profile)
         except HttpFailed as failed:
             if failed.retriable:
                 return Retry(str(failed))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.clients.profiles import PROFILES
 from pipeline.clients.push import PushClient
 
 if TYPE_CHECKING:
@@ -24,4 +25,11 @@ def remote_write_client(settings: RemoteWriteConfig, clock: Clock) -> PushClient
     """A client for one `remote_write` entry. Reserved headers are refused when the configuration is read."""
     configured = {name: value.reveal() for name, value in settings.headers.items()}
     headers = configured | HEADERS
-    return PushClient(settings, url=settings.url, timeout_s=settings.remote_timeout, headers=headers, clock=clock)
+    return PushClient(
+        settings,
+        url=settings.url,
+        timeout_s=settings.remote_timeout,
+        headers=headers,
+        clock=clock,
+        profile=PROFILES[settings.profile],
+    )

@@ -5,6 +5,22 @@ from __future__ import annotations
 from pipeline.config import discovery, http, kafka, logs, promtail, relabel, remote_write, root, scrape
 from pipeline.config.section import Section
 
+_SCRAPE_DEFAULTS = {
+    "body_size_limit": "The largest uncompressed body; a larger one fails the scrape. 0: no limit of your own.",
+    "sample_limit": "The most samples of a scrape after `metric_relabel_configs`; one more fails the scrape. 0: no limit.",
+    "target_limit": "The most targets of a job after `relabel_configs`; one more fails the scrapes of all. 0: no limit.",
+    "label_limit": "The most labels of a sample; one more fails the scrape. 0: no limit.",
+    "label_name_length_limit": "The longest name of a label, in bytes. 0: no limit.",
+    "label_value_length_limit": "The longest value of a label, in bytes. 0: no limit.",
+    "keep_dropped_targets": "How many dropped targets of a job are kept for the pages. 0: all.",
+    "metric_name_validation_scheme": "`utf8` or `legacy`: which names are valid.",
+    "metric_name_escaping_scheme": "`allow-utf-8` `underscores` `dots` or `values`: what targets are asked for.",
+    "scrape_native_histograms": "Whether native histograms are scraped; then protobuf is asked for first.",
+    "convert_classic_histograms_to_nhcb": "Whether classic histograms become native ones with custom buckets.",
+    "always_scrape_classic_histograms": "Whether a histogram that is also native is scraped in its classic form too.",
+    "extra_scrape_metrics": "Whether each scrape adds `scrape_timeout_seconds`, `scrape_sample_limit` and "
+    "`scrape_body_size_bytes`.",
+}
 _RULES = "Prometheus's relabel rules; see `relabel_config`."
 
 MEANINGS: dict[type[Section], dict[str, str]] = {
@@ -18,14 +34,18 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "topics": "How topics are made.",
         "producer": "How records are packed on their way into Kafka.",
     },
-    scrape.GlobalConfig: {
+    scrape.GlobalConfig: _SCRAPE_DEFAULTS
+    | {
         "scrape_interval": "How often to scrape.",
         "scrape_timeout": "How long a scrape may take; never longer than the interval.",
-        "scrape_protocols": "Formats to ask for, the best first. Today headrace reads `PrometheusText0.0.4`.",
+        "scrape_protocols": "Formats to ask for, the best first.",
         "external_labels": "Labels added to every series that does not have them, before it enters Kafka. "
         "As in Prometheus 3, `$NAME` expands here too, and `$$` is a dollar.",
     },
-    scrape.ScrapeConfig: {
+    scrape.ScrapeConfig: _SCRAPE_DEFAULTS
+    | {
+        "native_histogram_bucket_limit": "The most buckets of a native histogram; more are merged. 0: no limit.",
+        "native_histogram_min_bucket_factor": "The least growth from bucket to bucket; finer ones are merged. 0: any.",
         "job_name": "The job's name, and its `job` label; each once.",
         "scrape_interval": "How often to scrape this job.",
         "scrape_timeout": "How long a scrape may take. One taken from `global` is cut to the interval.",
@@ -104,6 +124,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "url": "Where to post to. An unknown host or scheme is no error here: the backend waits and says why.",
         "name": "The backend's name, part of its consumer group: renaming it starts it anew. Letters, digits, `_.-`.",
         "remote_timeout": "How long a request may take.",
+        "profile": "headrace's own: whose words its answers hold. `generic` knows those of all of them.",
         "headers": "Headers of every request; values are treated as secrets.",
         "write_relabel_configs": f"For series on their way to this backend. {_RULES}",
         "queue_config": "Size of requests, delays between attempts.",

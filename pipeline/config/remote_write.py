@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -64,6 +64,9 @@ class MetadataConfig(Section):
             yield Fault("headrace sends no metadata of metrics yet", "remove the key", ("send",))
 
 
+BackendProfile = Literal["generic", "prometheus", "mimir", "thanos", "victoriametrics", "amp", "azure"]
+
+
 def short_hash(text: str) -> str:
     """Six hex digits of SHA-256: enough to tell backends apart, stable for ever."""
     return hashlib.sha256(text.encode()).hexdigest()[:6]
@@ -93,6 +96,7 @@ class RemoteWriteConfig(HttpClientConfig):
     url: URL = Field(repr=False)
     name: Text = Field(default_factory=lambda data: f"rw-{short_hash(data.get('url', ''))}")
     remote_timeout: Annotated[Duration, above_zero("30s")] = 30.0
+    profile: BackendProfile = "generic"
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
     queue_config: QueueConfig = QueueConfig()

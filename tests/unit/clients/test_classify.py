@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from pipeline.clients.classify import classify
 from pipeline.clients.outcome import Delivered, Refused, Rejected, Retry
+from pipeline.clients.profiles import LOKI, PROFILES
+from pipeline.config.remote_write import BackendProfile
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
@@ -60,10 +64,6 @@ def test_what_somebody_must_mend_pauses_the_backend(status, reason):
             "too_far_ahead",
         ),
         (400, "per-user series limit of 150000 exceeded (err-mimir-max-series-per-user)", "limit"),
-        (400, "entry with timestamp 2025-01-01 ignored, reason: 'entry too far behind'", "out_of_order"),  # Loki
-        (400, "entry for stream '{a=\"b\"}' has timestamp too new: 2030", "too_far_ahead"),  # Loki
-        (400, "entry for stream '{a=\"b\"}' has timestamp too old: 2020", "too_old"),  # Loki
-        (400, "Max entry size '262144' bytes exceeded for stream (limit)", "limit"),  # Loki
         (400, "snappy: corrupt input", "bad_request"),
         (400, "", "bad_request"),
         (409, "", "conflict"),
@@ -74,3 +74,56 @@ def test_what_somebody_must_mend_pauses_the_backend(status, reason):
 )
 def test_rejections_are_named_by_the_backends_words(status, words, reason):
     assert classify(status, words, None) == Rejected(reason, words, status)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("entry with timestamp 2025-01-01 ignored, reason: 'entry too far behind'", "too_far_behind"),
+        ("entry with timestamp 2025-01-01 ignored, reason: 'entry out of order'", "out_of_order"),
+        ("entry for stream '{a=\"b\"}' has timestamp too new: 2030", "too_far_in_future"),
+        ("entry for stream '{a=\"b\"}' has timestamp too old: 2020", "greater_than_max_sample_age"),
+        ("Max entry size '262144' bytes exceeded for stream '{a=\"limit\"}' while adding an entry", "line_too_long"),
+        ("entry for stream '{a=\"b\"}' has 16 label names; limit 15", "max_label_names_per_series"),
+        ("stream '{a=\"b\"}' has label name too long: 'aaa'", "label_name_too_long"),
+        ("stream '{a=\"b\"}' has label value too long: 'bbb'", "label_value_too_long"),
+        ("stream '{}' has structured metadata too large: '70000' bytes, limit: '9'", "structured_metadata_too_large"),
+        ("stream '{}' has too many structured metadata labels: '200', limit: '9'", "structured_metadata_too_many"),
+        ("error parsing labels '{a=b}' with error: 1:4: unexpected", "invalid_labels"),
+        ("error at least one label pair is required per stream", "missing_labels"),
+        ("couldn't parse push request: EOF", "bad_request"),
+    ],
+)  # fmt: skip
+def test_loki_is_quoted_with_the_reasons_of_its_own_metrics(words, reason):
+    assert classify(400, words, None, LOKI) == Rejected(reason, words, 400)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "reason"),
+    [
+        (260, "ingestion blocked for user 'a' until '2030' with status code '260'", "blocked_ingestion"),
+        (400, "ingestion blocked for user 'a' until '2030' with status code '400'", "blocked_ingestion"),
+        (
+            400,
+            "stream '{a=\"b\"}' includes structured metadata, but this feature is disallowed. Please see",
+            "disallowed_structured_metadata",
+        ),
+    ],
+)
+def test_a_loki_that_takes_nothing_until_it_is_configured_otherwise_pauses_the_backend(status, words, reason):
+    outcome = classify(status, words, None, LOKI)
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == reason
+    assert words[:20] in outcome.detail
+
+
+def test_status_260_is_a_delivery_for_everybody_but_loki():
+    assert classify(260, "", None) == Delivered()
+
+
+def test_every_profile_that_the_configuration_names_has_its_table():
+    assert set(get_args(BackendProfile)) == set(PROFILES) - {"loki"}
+
+
+def test_a_backend_that_takes_everything_is_not_read_for_the_words_of_another():
+    assert classify(400, "out of order sample", None, PROFILES["victoriametrics"]).reason == "bad_request"

@@ -141,3 +141,19 @@ async def test_cancelling_leaves_the_client_usable(receiver):
             await receiver.arrived.wait()
             task.cancel()
         assert await client.send(b"next") == Delivered()
+
+
+async def test_a_loki_that_threw_the_push_away_and_answers_260_has_not_delivered_it(receiver):
+    receiver.script = lambda request, body: Answer(260, "ingestion blocked for user 'fake' until '2030'")
+    async with loki_client(LokiClientConfig.model_validate({"url": receiver.url}), SystemClock()) as client:
+        outcome = await client.send(b"x")
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "blocked_ingestion"
+
+
+async def test_the_profile_of_the_configuration_decides_what_words_mean(receiver):
+    receiver.script = lambda request, body: Answer(400, "out of order sample")
+    async with remote_write(receiver.url, profile="victoriametrics") as client:
+        assert (await client.send(b"x")).reason == "bad_request"
+    async with remote_write(receiver.url, profile="prometheus") as client:
+        assert (await client.send(b"x")).reason == "out_of_order"
