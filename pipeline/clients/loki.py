@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.clients import loki_json
 from pipeline.clients.profiles import LOKI
 from pipeline.clients.push import PushClient
 
@@ -20,9 +21,17 @@ TENANT = "X-Scope-OrgID"
 
 def loki_client(settings: LokiClientConfig, clock: Clock) -> PushClient:
     """A client for one entry of `logs.clients`."""
-    headers = {name: value.reveal() for name, value in settings.headers.items()} | HEADERS
+    as_text = settings.format == "json"
+    headers = {name: value.reveal() for name, value in settings.headers.items()}
+    headers |= loki_json.HEADERS if as_text else HEADERS
     if settings.tenant_id:
         headers[TENANT] = settings.tenant_id
     return PushClient(
-        settings, url=settings.url, timeout_s=settings.timeout, headers=headers, clock=clock, profile=LOKI
+        settings,
+        url=settings.url,
+        timeout_s=settings.timeout,
+        headers=headers,
+        clock=clock,
+        profile=LOKI,
+        encode=loki_json.as_json if as_text else bytes,
     )

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from pipeline.clients.backoff import retry_after_s
 from pipeline.clients.classify import DETAIL_BYTES, classify
-from pipeline.clients.outcome import Delivered, Outcome, Refused, Retry
+from pipeline.clients.outcome import Delivered, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import GENERIC
 from pipeline.http_client import HttpClient, HttpFailed
+from topics.errors import BadRecord, InvalidLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pipeline.clients.profiles import Profile
     from pipeline.clock import Clock
@@ -43,13 +44,16 @@ class PushClient:
         headers: Mapping[str, str],
         clock: Clock,
         profile: Profile = GENERIC,
+        encode: Callable[[bytes], bytes] = bytes,
     ) -> None:
+        """`encode` makes of a snappy block what this backend wants to have."""
         self._http = HttpClient(config)
         self._url = url
         self._timeout_s = timeout_s
         self._headers = dict(headers)
         self._clock = clock
         self._profile = profile
+        self._encode = encode
 
     async def open(self) -> None:
         """Ready for `send`; connects to nothing yet."""
@@ -68,7 +72,11 @@ class PushClient:
 
     async def send(self, body: bytes) -> Outcome:
         """POST the body once; see `Client.send`."""
-        request = self._http.request("POST", self._url, timeout_s=self._timeout_s, headers=self._headers, body=body)
+        try:
+            encoded = self._encode(body)
+        except (BadRecord, InvalidLabels) as error:
+            return Rejected("unreadable", str(error), 0)
+        request = self._http.request("POST", self._url, timeout_s=self._timeout_s, headers=self._headers, body=encoded)
         try:
             async with request as response:
                 if 200 <= response.status < 300 and response.status not in self._profile.statuses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -59,6 +59,7 @@ class LokiClientConfig(HttpClientConfig):
     timeout: Annotated[GoDuration, above_zero("10s")] = 10.0
     backoff_config: BackoffConfig = BackoffConfig()
     tenant_id: ExpandedText = ""
+    format: Literal["protobuf", "json"] = "protobuf"
     external_labels: ExpandedLabels = Field(default_factory=dict)
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()

@@ -153,6 +153,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "timeout": "How long a request may take.",
         "backoff_config": "Delays between attempts.",
         "tenant_id": "Sent as `X-Scope-OrgID`.",
+        "format": "headrace's own: `protobuf`, or `json` (gzipped) for endpoints that read nothing else.",
         "external_labels": "Labels added to every stream that does not have them.",
         "headers": "Headers of every request; values are treated as secrets.",
         "write_relabel_configs": f"headrace's own: for streams on their way to this backend. {_RULES}",

@@ -111,8 +111,10 @@ class Loki(Server):
     name = "loki"
     ready_path = "/ready"
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, **limits: Any) -> None:
+        """`limits` go into `limits_config`."""
         super().__init__(program)
+        self._limits = limits
         self._config = self.folder / "loki.yml"
         self._grpc_port = free_port()
 
@@ -160,6 +162,7 @@ class Loki(Server):
                 "per_stream_rate_limit_burst": "1GB",
                 "discover_log_levels": False,
                 "discover_service_name": [],
+                **self._limits,
             },
             # Its own scheduler by address: found through the ring, as is usual, it takes queries only after 5 to 10 s.
             "query_scheduler": {"use_scheduler_ring": False},

@@ -82,14 +82,14 @@ def victoriametrics(start_victoriametrics: Callable[[], VictoriaMetrics]) -> Vic
 
 
 @pytest.fixture
-def start_loki(_servers: ExitStack) -> Callable[[], Loki]:
-    """Starts a Loki at each call."""
+def start_loki(_servers: ExitStack) -> Callable[..., Loki]:
+    """Starts a Loki at each call; keywords go into its `limits_config`."""
     program = require(catalogue.LOKI)
-    return lambda: _started(Loki(program), _servers)
+    return lambda **limits: _started(Loki(program, **limits), _servers)
 
 
 @pytest.fixture
-def loki(start_loki: Callable[[], Loki]) -> Loki:
+def loki(start_loki: Callable[..., Loki]) -> Loki:
     """A running Loki: `.push_url`, `.query_range(logql)`."""
     return start_loki()
 

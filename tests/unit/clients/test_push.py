@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+from unittest.mock import ANY
 
 import pytest
 
@@ -14,6 +16,7 @@ from pipeline.clock import SystemClock
 from pipeline.config.logs import LokiClientConfig
 from pipeline.config.remote_write import RemoteWriteConfig
 from tests.support.receiver import Answer, Receiver, bodies
+from topics import compression, push_request
 
 
 @pytest.fixture
@@ -157,3 +160,18 @@ async def test_the_profile_of_the_configuration_decides_what_words_mean(receiver
         assert (await client.send(b"x")).reason == "bad_request"
     async with remote_write(receiver.url, profile="prometheus") as client:
         assert (await client.send(b"x")).reason == "out_of_order"
+
+
+async def test_json_is_sent_as_json_and_what_cannot_be_is_rejected_unsent(receiver):
+    settings = LokiClientConfig.model_validate({"url": receiver.url, "format": "json", "tenant_id": "t"})
+    entry = push_request.encode_entry(7, b"line")
+    body = compression.compress(push_request.stream(b'{a="b"}', entry))
+    async with loki_client(settings, SystemClock()) as client:
+        assert await client.send(body) == Delivered()
+        assert await client.send(b"\xff\xff") == Rejected("unreadable", ANY, 0)
+    (request,) = receiver.seen
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Content-Encoding"] == "gzip"
+    assert request.headers["X-Scope-OrgID"] == "t"
+    (sent,) = bodies(receiver.journal)  # the server has unpacked it
+    assert json.loads(sent) == {"streams": [{"stream": {"a": "b"}, "values": [["7", "line"]]}]}
