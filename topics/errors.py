@@ -17,7 +17,7 @@
     ├── PositionsError         the tailer's positions file is damaged, foreign, in use or cannot be written
     ├── SpoolFull              the producer's bound in bytes is reached (retriable)
     └── ScrapeFailed           a scrape that yields `up 0`; carries the reason shown on the target's page
-        └── ParseError         the exposition text is malformed; carries the line number
+        └── ParseError         the exposition text is malformed; carries line and column
 """
 
 from __future__ import annotations
@@ -123,8 +123,10 @@ class ScrapeFailed(HeadraceError):
 
 
 class ParseError(ScrapeFailed):
-    """Malformed exposition text; `line` counts from 1."""
+    """A malformed exposition; `line` and `column` (in bytes) count from 1; 0: there is none."""
 
-    def __init__(self, line: int, message: str) -> None:
+    def __init__(self, line: int, message: str, *, column: int = 0) -> None:
         self.line = line
-        super().__init__(f"line {line}: {message}")
+        self.column = column
+        where = f"line {line}, column {column}: " if column else f"line {line}: " if line else ""
+        super().__init__(where + message)

@@ -32,6 +32,7 @@ ONE_SAMPLE_BYTES: Final = 18
 _SERIES_TAG = b"\x0a"
 _METADATA_TAG = b"\x1a"
 _SAMPLE_HEAD = struct.Struct("<BBBdB")
+_DOUBLE = struct.Struct("<d")
 _LABEL_TAG = 0x0A
 _SERIES_SAMPLES, _SERIES_EXEMPLARS, _SERIES_HISTOGRAMS = 2, 3, 4
 
@@ -48,6 +49,11 @@ def sample_field(value: float, ts_ms: int) -> bytes:
     """
     stamp = varint(ts_ms)
     return _SAMPLE_HEAD.pack(0x12, 10 + len(stamp), 0x09, value, 0x10) + stamp
+
+
+def exemplar_field(labels: LabelPairs, value: float, ts_ms: int) -> bytes:
+    """One Exemplar as field 3 of a TimeSeries. Histograms: `topics.histogram.histogram_field`."""
+    return field(3, encode_labels(labels) + b"\x11" + _DOUBLE.pack(value) + b"\x18" + varint(ts_ms))
 
 
 def series(labels: bytes, samples: bytes) -> bytes:

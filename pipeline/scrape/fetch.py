@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from email.message import Message
 from typing import TYPE_CHECKING
 
 from pipeline.http_client import HttpFailed
+from pipeline.scrape.negotiation import accept_header
 from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
@@ -13,19 +15,18 @@ if TYPE_CHECKING:
     from pipeline.http_client import HttpClient
     from pipeline.scrape.target import Target
 
-# The protocols that are read today, each with its place in the Accept header.
-_ACCEPT = {
-    "PrometheusText1.0.0": "text/plain;version=1.0.0;escaping=allow-utf-8",
-    "PrometheusText0.0.4": "text/plain;version=0.0.4",
-}
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A body, decompressed, and what it is.
 
-def accept_header(protocols: tuple[str, ...]) -> str:
-    """The protocols in the order preferred, each with a lower weight than the one before, and anything else last."""
-    known = [_ACCEPT[protocol] for protocol in protocols if protocol in _ACCEPT]
-    weight = len(known) + 1
-    wanted = [f"{media_type};q=0.{weight - place}" for place, media_type in enumerate(known)]
-    return ",".join([*wanted, f"*/*;q=0.{weight - len(known)}"])
+    `protocol`: one of the names that `scrape_protocols` takes. `escaping`: the scheme that the target says its names
+    are escaped by, empty if it says none.
+    """
+
+    body: bytes
+    protocol: str = "PrometheusText0.0.4"
+    escaping: str = ""
 
 
 class Fetcher:
@@ -39,8 +40,8 @@ class Fetcher:
             "Accept-Encoding": "gzip" if config.enable_compression else "identity",
         }
 
-    async def fetch(self, target: Target) -> bytes:
-        """The body, decompressed. Raises ScrapeFailed; cancelling is safe."""
+    async def fetch(self, target: Target) -> Fetched:
+        """Fetch one body. Raises ScrapeFailed; cancelling is safe."""
         headers = {**self._headers, "X-Prometheus-Scrape-Timeout-Seconds": f"{target.timeout_s:g}"}
         try:
             answer = await self._client.get(target.url, timeout_s=target.timeout_s, headers=headers)
@@ -49,7 +50,7 @@ class Fetcher:
         if answer.status != 200:
             raise ScrapeFailed(f"server returned HTTP status {answer.status} {answer.reason}".rstrip())
         self._check_type(answer.content_type)
-        return answer.body
+        return Fetched(answer.body)
 
     def _check_type(self, content_type: str) -> None:
         """As Prometheus 3: without a Content-Type that is known, only a fallback protocol lets a body be read."""

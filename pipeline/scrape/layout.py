@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pipeline.scrape.series import SeriesMaker
     from pipeline.scrape.sheet import Encoded
-    from pipeline.textparse.prometheus import ParsedSample
+    from pipeline.textparse.parsed import ParsedSample
 
 _PAUSE_LINES = 500
 # Under these TYPEs a label of a series is rewritten, so that the same line means another series elsewhere.

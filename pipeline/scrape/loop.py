@@ -129,7 +129,7 @@ class ScrapeLoop:
         start = self._clock.monotonic()
         error: ScrapeFailed | None = None
         try:
-            body = await self._fetcher.fetch(self.target)
+            body = (await self._fetcher.fetch(self.target)).body
         except ScrapeFailed as failure:
             error = failure
             scraped = Scraped(self.cache.end(ts_ms))

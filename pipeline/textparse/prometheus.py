@@ -12,9 +12,9 @@ This is the cold path: exact, in plain Python, one call for each sample. The gra
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from pipeline.textparse.floats import format_openmetrics, parse_go, parse_value
+from pipeline.textparse.floats import parse_value
+from pipeline.textparse.parsed import UNDESCRIBED, Metadata, ParsedSample, unescape_help
 from topics.errors import ParseError
 
 _WHITESPACE = re.compile(rb"[ \t]*+")
@@ -29,47 +29,11 @@ _COMMENT_BEGIN = re.compile(rb"#[ \t]*+")
 _LABEL_VALUE = re.compile(rb'"(?:\\\x00*+[^\n\x00]|[^\\"])*+"\x00*+')
 # The usual pair with the usual spacing, in one step.
 _PAIR = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="((?:\\\x00*+[^\n\x00]|[^\\"])*+)"(?!\x00)(?:,(?=[a-zA-Z_]))?')
-_ESCAPE = re.compile(r'\\(["\\n])')
 
 _INT64_MAX = 2**63 - 1
 _EXCERPT = 80
-_NORMALISED = {b"histogram": "le", b"summary": "quantile"}
 _TYPES = frozenset((b"counter", b"gauge", b"histogram", b"summary", b"untyped"))
-
-
-@dataclass(slots=True)
-class ParsedSample:
-    """One sample line.
-
-    `start:series_end` is the series as written (with its leading whitespace, without what follows), `value_start` the
-    first byte of the value and `end` one past the newline, all offsets into the document. `name` and `pairs` are as
-    written, quotes removed and escapes kept; `metric_type` is that of the last TYPE line before.
-    """
-
-    start: int
-    series_end: int
-    value_start: int
-    end: int
-    name: bytes
-    pairs: list[tuple[bytes, bytes]]
-    metric_type: bytes
-    value: float
-    timestamp_ms: int | None
-
-    def labels(self) -> list[tuple[str, str]]:
-        """Name and labels as Prometheus hands them on, in the order written; repeats and empty values kept.
-
-        Bytes that are not UTF-8 (possible in quoted names only) become lone surrogates.
-        """
-        normalised = _NORMALISED.get(self.metric_type)
-        labels = [("__name__", _unescape(self.name))]
-        for raw_name, raw_value in self.pairs:
-            name, value = _unescape(raw_name), _unescape(raw_value)
-            if name == normalised:
-                number = parse_go(value.encode())
-                value = value if number is None else format_openmetrics(number)
-            labels.append((name, value))
-        return labels
+_KNOWN_AS = {b"untyped": "unknown"}
 
 
 class PrometheusParser:
@@ -84,6 +48,7 @@ class PrometheusParser:
         self.position = 0
         self.metric_type = b""
         self.ended = False
+        self.metadata: dict[str, Metadata] = {}
 
     def next(self) -> ParsedSample | None:
         """The next sample, or None at the end of the document. Raises ParseError."""
@@ -115,6 +80,10 @@ class PrometheusParser:
     def line(self, position: int) -> int:
         """The number of the line that holds this byte, from 1."""
         return self.body.count(b"\n", 0, position) + 1
+
+    def column(self, position: int) -> int:
+        """Which byte of its line this is, from 1."""
+        return position - self.body.rfind(b"\n", 0, position)
 
     def _sample(self, start: int, position: int) -> ParsedSample:
         body = self.body
@@ -236,11 +205,19 @@ class PrometheusParser:
         if not metadata[1]:
             kind = text[1:]
             if kind not in _TYPES:
-                raise self._error(position, f"invalid metric type {_quote(kind)}", excerpt=False)
+                raise self._error(min(name.end() + 1, newline), f"invalid metric type {_quote(kind)}", excerpt=False)
             self.metric_type = kind
+            self._describe(name[0], kind=_KNOWN_AS.get(kind) or kind.decode())
         elif not _is_utf8(text[1:]):
-            raise self._error(position, "the help text is not valid UTF-8", excerpt=False)
+            raise self._error(name.end() + 1, "the help text is not valid UTF-8", excerpt=False)
+        else:
+            self._describe(name[0], text=unescape_help(text[1:]))
         return newline
+
+    def _describe(self, name: bytes, *, kind: str | None = None, text: str | None = None) -> None:
+        family = name.strip(b'"').decode("utf-8", "surrogateescape")
+        known = self.metadata.get(family, UNDESCRIBED)
+        self.metadata[family] = Metadata(kind or known.type, known.help if text is None else text)
 
     def _check_utf8(self, position: int, value: bytes) -> None:
         if not value.isascii() and not _is_utf8(value):
@@ -251,7 +228,8 @@ class PrometheusParser:
             end = self.body.find(b"\n", position)
             found = self.body[position : end if end >= 0 else None]
             message = f"{message}, got {_quote(found) if found else 'the end of the line'}"
-        return ParseError(self.line(min(position, len(self.body) - 1)), message)
+        position = min(position, len(self.body) - 1)
+        return ParseError(self.line(position), message, column=self.column(position))
 
 
 def _skip(body: bytes, position: int) -> int:
@@ -261,11 +239,6 @@ def _skip(body: bytes, position: int) -> int:
     whitespace = _WHITESPACE.match(body, position)
     assert whitespace is not None
     return whitespace.end()
-
-
-def _unescape(raw: bytes) -> str:
-    text = raw.decode("utf-8", "surrogateescape")
-    return _ESCAPE.sub(lambda m: "\n" if m[1] == "n" else m[1], text) if "\\" in text else text
 
 
 def _is_utf8(text: bytes) -> bool:

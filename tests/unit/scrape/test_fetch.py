@@ -8,7 +8,8 @@ from pipeline.config.scrape import ScrapeConfig
 from pipeline.http_client import HttpClient
 from pipeline.http_client.errors import TimedOut
 from pipeline.relabel.program import Program
-from pipeline.scrape.fetch import Fetcher, accept_header
+from pipeline.scrape.fetch import Fetcher
+from pipeline.scrape.negotiation import accept_header
 from pipeline.scrape.target import Target, discovered_labels, make_target
 from tests.support.targets import FakeAnswer, FakeTargets
 from topics.errors import ScrapeFailed
@@ -26,7 +27,7 @@ def fetcher(targets: FakeTargets, **config: Any) -> tuple[Fetcher, Target]:
 async def test_the_request_says_what_is_wanted_and_how_long_it_may_take() -> None:
     targets = FakeTargets({URL: FakeAnswer(b"a 1\n")})
     fetch, target = fetcher(targets)
-    assert await fetch.fetch(target) == b"a 1\n"
+    assert (await fetch.fetch(target)).body == b"a 1\n"
     [(url, headers, timeout_s)] = targets.requests
     assert (url, timeout_s) == (URL, 2.5)
     assert headers["X-Prometheus-Scrape-Timeout-Seconds"] == "2.5"
@@ -67,10 +68,10 @@ async def test_what_is_no_exposition_fails_the_scrape(answer: FakeAnswer | Timed
 @pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8", "TEXT/PLAIN;version=1.0.0"])
 async def test_plain_text_of_any_version_is_read(content_type: str) -> None:
     fetch, target = fetcher(FakeTargets({URL: FakeAnswer(b"a 1\n", content_type=content_type)}))
-    assert await fetch.fetch(target) == b"a 1\n"
+    assert (await fetch.fetch(target)).body == b"a 1\n"
 
 
 async def test_a_fallback_protocol_reads_whatever_comes() -> None:
     targets = FakeTargets({URL: FakeAnswer(b"a 1\n", content_type="")})
     fetch, target = fetcher(targets, fallback_scrape_protocol="PrometheusText0.0.4")
-    assert await fetch.fetch(target) == b"a 1\n"
+    assert (await fetch.fetch(target)).body == b"a 1\n"

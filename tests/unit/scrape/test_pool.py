@@ -138,7 +138,7 @@ async def test_a_malformed_body_fails_that_target_alone(caplog: pytest.LogCaptur
             await one.passes(INTERVAL_S * 3)
         bad, good = one.pool.loops
         assert (bad.state.health, good.state.health) == ("down", "up")
-        assert bad.state.last_error.startswith("line 2: ")
+        assert bad.state.last_error.startswith("line 2, column 3: ")
         assert [record.getMessage() for record in caplog.records if "line 2" in record.getMessage()] == [
             f"scrape of http://bad:1/metrics failed: {bad.state.last_error}"
         ]

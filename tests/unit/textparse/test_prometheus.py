@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.textparse.parsed import Metadata
 from pipeline.textparse.prometheus import PrometheusParser
 from topics.errors import ParseError
 
@@ -45,29 +46,29 @@ def test_no_newline_is_needed_at_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "words"),
+    ("text", "line", "column", "words"),
     [
-        (b"a 1\nb\n", 2, "expected a value after the metric"),
-        (b"a 1\n\n# c\nb{c} 1\n", 4, "expected an equals sign"),
-        (b'a{b="c} 1\n', 1, "expected a label value"),
-        (b'a{b="x\ny" z} 1\n', 2, "expected an equals sign"),
-        (b"a 1_000\n", 1, '"1_000" is not a value'),
-        (b"a 1 2 3\n", 1, "expected a new line after the timestamp"),
-        (b"a 1 -2\n", 1, "expected a timestamp or a new line"),
-        (b"a 1 9999999999999999999\n", 1, "timestamp out of range"),
-        (b"# TYPE a nonsense\n", 1, 'invalid metric type "nonsense"'),
-        (b"# TYPE 1a counter\n", 1, "expected a metric name after TYPE"),
-        (b"# HELP a \xff\n", 1, "the help text is not valid UTF-8"),
-        (b'a 1\na{b="\xff"} 1\n', 2, "is not valid UTF-8"),
-        (b'a{"b"} 1\n', 1, "metric name already set"),
-        (b'{a="b"} 1\n', 1, "metric name not set"),
-        (b"<html>\n", 1, "expected a metric name"),
+        (b"a 1\nb\n", 2, 2, "expected a value after the metric"),
+        (b"a 1\n\n# c\nb{c} 1\n", 4, 4, "expected an equals sign"),
+        (b'a{b="c} 1\n', 1, 5, "expected a label value"),
+        (b'a{b="x\ny" z} 1\n', 2, 5, "expected an equals sign"),
+        (b"a 1_000\n", 1, 3, '"1_000" is not a value'),
+        (b"a 1 2 3\n", 1, 7, "expected a new line after the timestamp"),
+        (b"a 1 -2\n", 1, 5, "expected a timestamp or a new line"),
+        (b"a 1 9999999999999999999\n", 1, 5, "timestamp out of range"),
+        (b"# TYPE a nonsense\n", 1, 10, 'invalid metric type "nonsense"'),
+        (b"# TYPE 1a counter\n", 1, 8, "expected a metric name after TYPE"),
+        (b"# HELP a \xff\n", 1, 10, "the help text is not valid UTF-8"),
+        (b'a 1\na{b="\xff"} 1\n', 2, 3, "is not valid UTF-8"),
+        (b'a{"b"} 1\n', 1, 3, "metric name already set"),
+        (b'{a="b"} 1\n', 1, 1, "metric name not set"),
+        (b"<html>\n", 1, 1, "expected a metric name"),
     ],
 )
-def test_an_error_names_its_line_and_what_is_wrong(text: bytes, line: int, words: str) -> None:
-    with pytest.raises(ParseError, match=f"line {line}: ") as raised:
+def test_an_error_names_its_place_and_what_is_wrong(text: bytes, line: int, column: int, words: str) -> None:
+    with pytest.raises(ParseError, match=f"line {line}, column {column}: ") as raised:
         all_of(text)
-    assert raised.value.line == line
+    assert (raised.value.line, raised.value.column) == (line, column)
     assert words in str(raised.value)
 
 
@@ -84,3 +85,12 @@ def test_a_caller_may_pass_lines_by_itself() -> None:
     assert sample is not None
     assert sample.name == b"b"
     assert parser.line(sample.start) == 2
+
+
+def test_type_and_help_are_kept_by_family() -> None:
+    text = b'# HELP a x\\n"y" \\"\n# TYPE a counter\na 1\n# TYPE "b c" untyped\n# HELP a z\n# TYPE d gauge'
+    parser = PrometheusParser(text)
+    assert parser.next() is not None
+    assert parser.metadata == {"a": Metadata("counter", 'x\n"y" \\"')}
+    assert parser.next() is None
+    assert parser.metadata == {"a": Metadata("counter", "z"), "b c": Metadata("unknown"), "d": Metadata("gauge")}
