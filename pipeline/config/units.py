@@ -129,6 +129,25 @@ def _integer(value: Any) -> Any:
     raise fault(f"expected a whole number, found {shown}", "write the number without quotes or unit")
 
 
+def _count(value: Any) -> Any:
+    number = _integer(value)
+    if number < 0:
+        raise fault(f"expected a whole number from 0 on, found {number}", "0 is no limit")
+    return number
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and not getattr(value, "quoted", False):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    shown = f'"{value}"' if isinstance(value, str) else kind_of(value)
+    raise fault(f"expected a number, found {shown}", "write the number without quotes or unit")
+
+
 def _duration(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
@@ -176,6 +195,8 @@ def _size(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Integer = Annotated[int, BeforeValidator(_integer)]
+Count = Annotated[int, BeforeValidator(_count)]
+Number = Annotated[float, BeforeValidator(_number)]
 Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, when_used="json")]
 GoDuration = Annotated[float, BeforeValidator(_go_duration), PlainSerializer(format_duration, when_used="json")]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, when_used="json")]

@@ -297,3 +297,99 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "c.yml").write_bytes(b"global: {}\n# \xff\n")
     with pytest.raises(ConfigError, match=r"c\.yml: cannot be read: not UTF-8 text \(save the file as UTF-8\)"):
         load(tmp_path / "c.yml", environ={})
+
+
+def _jobs(tmp_path, text):
+    path = tmp_path / "c.yml"
+    path.write_text(text)
+    return load(path, environ={}).scrape_configs
+
+
+def test_limits_and_flags_of_global_reach_the_jobs_that_do_not_say_them(tmp_path):
+    jobs = _jobs(
+        tmp_path,
+        """
+global:
+  body_size_limit: 1MB
+  sample_limit: 5
+  keep_dropped_targets: 7
+  scrape_native_histograms: true
+  extra_scrape_metrics: true
+scrape_configs:
+- job_name: a
+- job_name: b
+  body_size_limit: 2MB
+  sample_limit: 0
+  keep_dropped_targets: 1
+  scrape_native_histograms: false
+  extra_scrape_metrics: false
+""",
+    )
+    fields = ("body_size_limit", "sample_limit", "keep_dropped_targets", "scrape_native_histograms")
+    assert [tuple(getattr(job, field) for field in fields) for job in jobs] == [
+        (2**20, 5, 7, True),
+        (2**21, 5, 1, False),  # a zero counts as not given, a false does not
+    ]
+    assert [job.extra_scrape_metrics for job in jobs] == [True, False]
+
+
+def test_native_histograms_ask_for_protobuf_first_unless_protocols_are_given(tmp_path):
+    text = "scrape_configs: [{job_name: a, scrape_native_histograms: true}, {job_name: b}]"
+    native, plain = _jobs(tmp_path, text)
+    assert native.scrape_protocols == ("PrometheusProto", *plain.scrape_protocols)
+    given, own = _jobs(
+        tmp_path,
+        """
+global: {scrape_native_histograms: true, scrape_protocols: [PrometheusText0.0.4]}
+scrape_configs: [{job_name: a}, {job_name: b, scrape_protocols: [PrometheusProto]}]
+""",
+    )
+    assert (given.scrape_protocols, own.scrape_protocols) == (("PrometheusText0.0.4",), ("PrometheusProto",))
+
+
+@pytest.mark.parametrize(
+    ("global_", "job", "expected"),
+    [
+        ("{}", "", ("utf8", "allow-utf-8")),
+        ("{metric_name_validation_scheme: legacy}", "", ("legacy", "underscores")),
+        ("{metric_name_validation_scheme: legacy}", "metric_name_validation_scheme: utf8", ("utf8", "allow-utf-8")),
+        ("{}", "metric_name_validation_scheme: legacy", ("legacy", "underscores")),
+        ("{metric_name_escaping_scheme: dots}", "", ("utf8", "dots")),
+        ("{metric_name_escaping_scheme: dots}", "metric_name_validation_scheme: utf8", ("utf8", "allow-utf-8")),
+        ("{metric_name_escaping_scheme: ''}", "metric_name_escaping_scheme: values", ("utf8", "values")),
+        ("{metric_name_validation_scheme: ''}", "metric_name_escaping_scheme: ''", ("utf8", "allow-utf-8")),
+    ],
+)
+def test_schemes_of_names_follow_whoever_gave_the_validation(tmp_path, global_, job, expected):
+    (read,) = _jobs(tmp_path, f"global: {global_}\nscrape_configs:\n- job_name: a\n  {job}\n")
+    assert (read.metric_name_validation_scheme, read.metric_name_escaping_scheme) == expected
+
+
+def test_global_reaches_the_jobs_of_other_files(tmp_path):
+    (tmp_path / "more.yml").write_text("scrape_configs: [{job_name: far}]")
+    text = "global: {sample_limit: 3, metric_name_validation_scheme: legacy}\nscrape_config_files: [more.yml]\n"
+    (far,) = _jobs(tmp_path, text)
+    assert (far.sample_limit, far.metric_name_escaping_scheme) == (3, "underscores")
+
+
+def test_the_example_that_comes_with_prometheus_3_loads(tmp_path):
+    (job,) = _jobs(
+        tmp_path,
+        """
+global:
+  scrape_interval: 15s
+  evaluation_interval: 15s
+  scrape_native_histograms: true
+alerting:
+  alertmanagers:
+  - static_configs:
+    - targets:
+rule_files:
+scrape_configs:
+- job_name: prometheus
+  static_configs:
+  - targets: [localhost:9090]
+    labels: {app: prometheus}
+""",
+    )
+    assert job.scrape_native_histograms
