@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from topics import compression, labels, push_request, write_request
 if TYPE_CHECKING:
     from tests.support.backends import Loki, PromApi, Prometheus, VictoriaMetrics
     from tests.support.envoy import Envoy
+    from tests.support.kubernetes_api import KubernetesApi
     from tests.support.nginx import Nginx
 
 _PROTOBUF = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
@@ -139,3 +141,35 @@ def test_nginx_serves_what_it_is_given_and_swallows_pushes(nginx: Nginx) -> None
     nginx.serve("/metrics", b"up 2\n")
     assert nginx.request("/metrics") == (200, b"up 2\n")
     assert nginx.request("/push", body=b"x" * 5_000_000) == (204, b"")
+
+
+@pytest.mark.kubernetes
+def test_kubernetes_keeps_its_objects_over_a_crash_and_gives_tokens_their_rights(kubernetes_api: KubernetesApi) -> None:
+    role = {
+        "kind": "Role",
+        "metadata": {"name": "reader", "namespace": "mesh"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}],
+    }
+    binding = {
+        "kind": "RoleBinding",
+        "metadata": {"name": "reader", "namespace": "mesh"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "mesh"}],
+    }
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "cart", "namespace": "mesh"},
+        "spec": {"containers": [{"name": "app", "image": "cart:1"}]},
+        "status": {"phase": "Running", "podIP": "127.0.0.2"},
+    }
+    kubernetes_api.apply({"kind": "ServiceAccount", "metadata": {"name": "reader", "namespace": "mesh"}}, role, binding)
+    kubernetes_api.apply(pod)
+    token = kubernetes_api.token("reader", "mesh")
+    kubernetes_api.kill9()
+    kubernetes_api.start()
+    status, answer = kubernetes_api.request("/api/v1/namespaces/mesh/pods", token=token)
+    assert status == 200, answer
+    assert [one["status"]["podIP"] for one in json.loads(answer)["items"]] == ["127.0.0.2"]
+    assert kubernetes_api.can(token, "watch", "/api/v1/namespaces/mesh/pods")
+    assert not kubernetes_api.can(token, "list", "/api/v1/pods")
+    assert not kubernetes_api.can(token, "list", "/api/v1/namespaces/mesh/secrets")

