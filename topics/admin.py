@@ -125,6 +125,11 @@ def _compare(spec: TopicSpec, state: TopicState | None, brokers: str) -> list[Di
             f"series would change their partition and lose their order: set topics.partitions to {state.partitions}, "
             f"or drain the topic, delete it and let headrace create it again with {spec.partitions}"
         )
+        if spec.grows and state.partitions < spec.partitions:
+            remedy = (
+                f"kafka-topics.sh --bootstrap-server {brokers} --alter --topic {spec.name} "
+                f"--partitions {spec.partitions}"
+            )
         differences.append(Difference(spec.name, "partitions", str(spec.partitions), str(state.partitions), remedy))
     if state.replication_factor != spec.replication_factor:
         remedy = (
@@ -151,6 +156,7 @@ def _settings(spec: TopicSpec) -> dict[str, str]:
         "retention.ms": str(spec.retention_ms),
         "min.insync.replicas": str(spec.min_insync_replicas),
         "max.message.bytes": str(spec.max_message_bytes),
+        **dict(spec.settings),
     }
 
 

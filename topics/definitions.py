@@ -8,18 +8,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from topics.keys import BUCKETS
+from topics.keys import BUCKETS, bucket
 from topics.record import Kind
 
 DEAD_HEADERS_BYTES = 64 * 1024
 """By how much a dead letter may be larger than the record that it comes from."""
+
+CONTROL_PARTITIONS = 64
+"""Of the control topic; fixed, because keys and the shares of scraper replicas are spread over them."""
+
+# A compacted topic is compacted segment by segment, never the active one: at Kafka's defaults (1 GB, 7 days) every
+# start would read a week of positions.
+CONTROL_SETTINGS = (
+    ("segment.bytes", str(16 * 1024**2)),
+    ("segment.ms", str(10 * 60 * 1000)),
+    ("min.cleanable.dirty.ratio", "0.1"),
+)
 
 CleanupPolicy = Literal["delete", "compact"]
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic as it should be. `retention_ms` -1 means for ever (Kafka's own sign for it)."""
+    """One topic as it should be. `retention_ms` -1 means for ever (Kafka's own sign for it).
+
+    `settings`: what else is set, in Kafka's own words. `grows`: no rule of ours depends on the partition count being
+    what it was, so a broker's own command may raise it.
+    """
 
     name: str
     partitions: int
@@ -28,6 +43,8 @@ class TopicSpec:
     min_insync_replicas: int
     max_message_bytes: int
     cleanup_policy: CleanupPolicy = "delete"
+    settings: tuple[tuple[str, str], ...] = ()
+    grows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +75,7 @@ class TopicNames:
 
     @property
     def control(self) -> str:
-        """Compacted: target ownership, replay jobs, pauses of backends."""
+        """Compacted: the tailers' positions, target ownership, replay jobs, pauses of backends."""
         return f"{self.prefix}control"
 
     def data(self, kind: Kind) -> str:
@@ -73,6 +90,16 @@ class TopicNames:
 def group(prefix: str, backend: str) -> str:
     """The consumer group of a backend: each has its own offsets, and thereby its own lag, pace and replay."""
     return f"{prefix}agent.{backend}"
+
+
+def control_partition(name: str) -> int:
+    """The partition of the control topic that holds what `name` (a node, say) keeps there."""
+    return bucket(name.encode()) % CONTROL_PARTITIONS
+
+
+def transactional_id(prefix: str, node: str) -> str:
+    """Under which a node's tailer writes: Kafka lets one producer at a time do so."""
+    return f"{prefix}tail.{node}"
 
 
 def specs(
@@ -97,7 +124,17 @@ def specs(
         largest = max_message_bytes + more_bytes
         return TopicSpec(name, partitions, replication_factor, retention_ms, min_insync_replicas, largest)
 
-    control = TopicSpec(names.control, 1, replication_factor, -1, min_insync_replicas, max_message_bytes, "compact")
+    control = TopicSpec(
+        names.control,
+        CONTROL_PARTITIONS,
+        replication_factor,
+        -1,
+        min_insync_replicas,
+        max_message_bytes,
+        "compact",
+        CONTROL_SETTINGS,
+        grows=True,
+    )
     data = (spec(names.metrics), spec(names.logs))
     dead = (spec(names.metrics_dead, DEAD_HEADERS_BYTES), spec(names.logs_dead, DEAD_HEADERS_BYTES))
     return (*data, *dead, control)

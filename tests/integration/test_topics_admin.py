@@ -45,6 +45,7 @@ async def test_ensure_creates_every_topic_as_defined_and_again_changes_nothing(k
         assert state.settings["retention.ms"] == str(spec.retention_ms)
         assert state.settings["min.insync.replicas"] == "1"
         assert state.settings["max.message.bytes"] == str(spec.max_message_bytes)
+        assert state.settings.items() >= dict(spec.settings).items()
 
 
 async def test_a_wrong_partition_count_is_refused_with_both_numbers(kafka, kafka_prefix):
@@ -69,6 +70,13 @@ async def test_every_mismatch_is_named_at_once_with_its_remedy(kafka, kafka_pref
     ):
         assert f"topic {name}: {setting} is {actual}, the configuration says {wanted}" in text
     assert f"--entity-name {name} --add-config retention.ms=7200000" in text
+
+
+async def test_a_control_topic_with_fewer_partitions_is_refused_with_the_command_that_mends_it(kafka, kafka_prefix):
+    wanted = _specs(kafka_prefix)
+    await ensure(kafka.brokers, [dataclasses.replace(wanted[-1], partitions=1)])
+    with pytest.raises(TopicMismatch, match=r"control: partitions is 1, .*--alter --topic \S+control --partitions 64"):
+        await ensure(kafka.brokers, wanted)
 
 
 async def test_nothing_is_created_while_another_topic_is_wrong(kafka, kafka_prefix):

@@ -27,7 +27,7 @@ def test_every_topic_has_its_name_partitions_and_retention():
         "headrace.logs": (12, 1000, "delete"),
         "headrace.metrics.dead": (12, 1000, "delete"),
         "headrace.logs.dead": (12, 1000, "delete"),
-        "headrace.control": (1, -1, "compact"),
+        "headrace.control": (64, -1, "compact"),
     }
     assert {(spec.replication_factor, spec.min_insync_replicas) for spec in all_specs()} == {(3, 2)}
 
@@ -36,6 +36,21 @@ def test_a_dead_letter_may_be_as_large_as_its_record_with_the_headers_that_say_w
     sizes = {spec.name: spec.max_message_bytes for spec in all_specs()}
     assert sizes["headrace.metrics"] == sizes["headrace.logs"] == sizes["headrace.control"] == 4096
     assert sizes["headrace.metrics.dead"] == sizes["headrace.logs.dead"] == 4096 + definitions.DEAD_HEADERS_BYTES
+
+
+def test_the_control_topic_is_compacted_soon_and_may_be_given_more_partitions():
+    control = all_specs()[-1]
+    assert dict(control.settings) == {
+        "segment.bytes": "16777216",
+        "segment.ms": "600000",
+        "min.cleanable.dirty.ratio": "0.1",
+    }
+    assert [spec.grows for spec in all_specs()] == [False] * 4 + [True]
+
+
+def test_a_nodes_place_in_the_control_topic_is_fixed_for_ever():
+    assert [definitions.control_partition(node) for node in ("", "node-1", "node-2")] == [2, 5, 46]
+    assert definitions.transactional_id("headrace.", "node-1") == "headrace.tail.node-1"
 
 
 def test_a_kind_leads_to_its_topics():
