@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.config.discovery import SD_MECHANISMS, ExpandedLabels, JobName, StaticConfig
+from pipeline.config.discovery import ExpandedLabels, JobName
 from pipeline.config.environment import ExpandedSecret, ExpandedText, FilePath
 from pipeline.config.http import URL, HttpClientConfig, redacted_url, unknown_scheme
 from pipeline.config.relabel import RelabelField
 from pipeline.config.remote_write import not_reserved, short_hash
+from pipeline.config.sd import DiscoverySections, foreign
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
 from pipeline.config.units import Boolean, GoDuration, Integer, Text, above_zero, between
 
@@ -113,17 +114,16 @@ class PipelineStage(Section):
     }
 
 
-class LogScrapeConfig(Section):
+class LogScrapeConfig(DiscoverySections):
     """One job of log files: `__path__` in the labels is the glob."""
 
     job_name: JobName
-    static_configs: tuple[StaticConfig, ...] = ()
     relabel_configs: tuple[RelabelField, ...] = ()
     pipeline_stages: tuple[PipelineStage, ...] = ()
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {
         **dict.fromkeys(_OTHER_SOURCES, _USE_PATHS),
-        **{f"{name}_sd_configs": _USE_PATHS for name in ("file", "consulagent", *SD_MECHANISMS)},
+        **foreign(_USE_PATHS, "consulagent"),
         "encoding": NotYet(("utf-8", "UTF-8"), owner="Promtail"),
         "decompression": NotYet(owner="Promtail"),
         "entry_parser": NotYet(("raw",), owner="Promtail", remedy="use pipeline_stages"),

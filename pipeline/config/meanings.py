@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.config import discovery, http, kafka, logs, promtail, relabel, remote_write, root, scrape
+from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, sd
 from pipeline.config.section import Section
 
 _SCRAPE_DEFAULTS = {
     "body_size_limit": "The largest uncompressed body; a larger one fails the scrape. 0: no limit of your own.",
-    "sample_limit": "The most samples of a scrape after `metric_relabel_configs`; one more fails the scrape. 0: no limit.",
-    "target_limit": "The most targets of a job after `relabel_configs`; one more fails the scrapes of all. 0: no limit.",
+    "sample_limit": "The most samples of a scrape after `metric_relabel_configs`; more fail the scrape. 0: no limit.",
+    "target_limit": "The most targets of a job after `relabel_configs`; more fail all scrapes of it. 0: no limit.",
     "label_limit": "The most labels of a sample; one more fails the scrape. 0: no limit.",
     "label_name_length_limit": "The longest name of a label, in bytes. 0: no limit.",
     "label_value_length_limit": "The longest value of a label, in bytes. 0: no limit.",
@@ -58,19 +58,11 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "honor_timestamps": "Whether timestamps of the page are kept.",
         "track_timestamps_staleness": "Whether series with timestamps of their own get staleness markers.",
         "enable_compression": "Whether to ask for gzip.",
-        "static_configs": "Targets written down.",
-        "file_sd_configs": "Targets read from files.",
+        **sd.KEY_MEANINGS,
         "relabel_configs": f"For targets, before the scrape. {_RULES}",
         "metric_relabel_configs": f"For samples, before they enter Kafka. {_RULES}",
     },
-    discovery.StaticConfig: {
-        "targets": "Addresses, `host:port`.",
-        "labels": "Labels of all these targets.",
-    },
-    discovery.FileSDConfig: {
-        "files": "`.json`, `.yml` or `.yaml` files of targets; a `*` may stand in the last part of the path.",
-        "refresh_interval": "How often to read them again even though nothing seems to have changed.",
-    },
+    **sd.MEANINGS,
     relabel.RelabelConfig: {
         "source_labels": "Labels whose values are joined and matched.",
         "separator": "What joins them.",
@@ -165,6 +157,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
     },
     logs.LogScrapeConfig: {
         "job_name": "The job's name; each once.",
+        **sd.KEY_MEANINGS,
         "static_configs": "Labels of the streams; `__path__` is the glob of the files.",
         "relabel_configs": f"For streams, before they enter Kafka. {_RULES}",
         "pipeline_stages": "`cri: {}` for files of containerd and CRI-O; nothing for plain lines.",

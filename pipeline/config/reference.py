@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from pipeline.config import discovery, http, kafka, logs, promtail, relabel, remote_write, root, scrape
+from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, scrape_defaults, sd
 from pipeline.config.keys import key_of, shape
 from pipeline.config.meanings import MEANINGS
 from pipeline.config.section import Elsewhere, Section
@@ -28,8 +28,7 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("The file", root.Config),
     ("`global`", scrape.GlobalConfig),
     ("`scrape_configs[]`", scrape.ScrapeConfig),
-    ("`static_configs[]`", discovery.StaticConfig),
-    ("`file_sd_configs[]`", discovery.FileSDConfig),
+    *((section.title(), section) for section in sd.SECTIONS),
     ("`relabel_config`", relabel.RelabelConfig),
     ("`http`: keys of `scrape_configs[]`, `remote_write[]`, `logs.clients[]`", http.HttpClientConfig),
     ("`http_headers.NAME`", http.HttpHeader),
@@ -54,9 +53,17 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("A Promtail file", promtail.PromtailConfig),
     ("`limits_config` of a Promtail file", promtail.LimitsConfig),
 )
-_HTTP_HEIRS = frozenset({scrape.ScrapeConfig, remote_write.RemoteWriteConfig, logs.LokiClientConfig})
+_HTTP_HEIRS = frozenset(
+    section
+    for _, section in SECTIONS
+    if issubclass(section, http.HttpClientConfig) and section is not http.HttpClientConfig
+)
 # Defaults that are a rule, not a value.
-_RULES = {
+_RULES: dict[tuple[type[Section], str], str] = {
+    **{(scrape.ScrapeConfig, name): "`global`'s" for name in scrape_defaults.ScrapeDefaults.model_fields},
+    (scrape.GlobalConfig, "metric_name_escaping_scheme"): "`allow-utf-8`; with `legacy` names `underscores`",
+    (scrape.GlobalConfig, "scrape_protocols"): " ".join(f"`{name}`" for name in scrape_defaults.DEFAULT_PROTOCOLS)
+    + "; with native histograms `PrometheusProto` before them",
     (scrape.ScrapeConfig, "scrape_interval"): "`global`'s",
     (scrape.ScrapeConfig, "scrape_timeout"): "`global`'s",
     (scrape.ScrapeConfig, "scrape_protocols"): "`global`'s",

@@ -8,47 +8,45 @@ had, and says so once.
 from __future__ import annotations
 
 import glob
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from pipeline.config.yaml_tree import read_tree
+from pipeline.discovery.discoverer import DiscoveryFailed
 from pipeline.discovery.target_group import TargetGroup
-from topics.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from prometheus_client import Counter
-
-    from pipeline.clock import Clock
-    from pipeline.config.discovery import FileSDConfig
-    from pipeline.discovery.manager import Publish
-
-log = logging.getLogger(__name__)
+    from pipeline.config.sd.file import FileSDConfig
+    from pipeline.discovery.discoverer import Publish, Surroundings
 
 LOOK_S = 1.0
 _FILEPATH = "__meta_filepath"
 _Signature = tuple[int, int, int]
 
 
-class BadTargetFile(HeadraceError):
+def discoverer(settings: FileSDConfig, around: Surroundings) -> FileDiscovery:
+    """One entry of `file_sd_configs`."""
+    return FileDiscovery(settings, around)
+
+
+class BadTargetFile(DiscoveryFailed):
     """A file that does not hold target groups; the text says where and why."""
 
 
 class FileDiscovery:
     """One entry of `file_sd_configs`."""
 
-    def __init__(self, config: FileSDConfig, *, clock: Clock, failures: Counter) -> None:
+    def __init__(self, config: FileSDConfig, around: Surroundings) -> None:
         self._patterns = tuple(str(name) for name in config.files)
         self._refresh_s = config.refresh_interval
-        self._clock = clock
-        self._failures = failures
+        self._clock = around.clock
+        self._trouble = around.trouble
         self._read: dict[str, _Signature | None] = {}
         self._sources: dict[str, list[str]] = {}
-        self._complaints: dict[str, str] = {}
 
     async def run(self, publish: Publish) -> None:
         """Publish what the files hold now, then every change, until cancelled. Everything is read again at each
@@ -74,15 +72,16 @@ class FileDiscovery:
             try:
                 groups = list(read_groups(path))
             except BadTargetFile as error:
-                self._complain(path, str(error))
+                self._trouble.failed(str(error), about=path)
             else:
-                self._complaints.pop(path, None)
+                self._trouble.over(about=path)
                 yield from self._replace(path, groups)
             self._read[path] = signature
         for path in [path for path in self._sources if path not in present]:
             self._read.pop(path, None)
             yield from self._replace(path, [])
             del self._sources[path]
+            self._trouble.over(about=path)
 
     def _replace(self, path: str, groups: list[TargetGroup]) -> Iterator[TargetGroup]:
         sources = [group.source for group in groups]
@@ -91,12 +90,6 @@ class FileDiscovery:
                 yield TargetGroup(gone, (), {})
         self._sources[path] = sources
         yield from groups
-
-    def _complain(self, path: str, message: str) -> None:
-        self._failures.labels("file").inc()
-        if self._complaints.get(path) != message:
-            self._complaints[path] = message
-            log.error("%s; the targets it had stay", message)
 
 
 def read_groups(path: str) -> Iterator[TargetGroup]:

@@ -1,110 +1,205 @@
-"""Starts the discoverers of every job, merges what they find, tells whoever uses the targets."""
+"""Starts the discoverers of every job, merges what they find, tells whoever uses the targets.
+
+Entries that are equal share one discoverer, whichever jobs they stand in: ten jobs over the same API server watch it
+once. A change is told at once, those that follow within a second together: a job of 10,000 targets whose discoverer
+never rests must not keep its user busy. Groups are handed over whole, but those that did not change are the same
+objects as before, so that their user can tell.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pipeline.discovery.file import FileDiscovery
-from pipeline.discovery.static import StaticDiscovery
+from pipeline.config.sd import mechanisms
+from pipeline.discovery.discoverer import Discoverer, Publish, Surroundings, Trouble
+from pipeline.discovery.registry import discoverer
 from pipeline.discovery.target_group import TargetGroup
 from pipeline.telemetry import catalogue
 
 if TYPE_CHECKING:
     from pipeline.clock import Clock
-    from pipeline.config.scrape import ScrapeConfig
+    from pipeline.config.sd import DiscoverySections
+    from pipeline.config.section import Section
     from pipeline.telemetry.metrics import Telemetry
 
-Publish = Callable[[Sequence[TargetGroup]], None]
-"""Takes groups that are new or changed; one without targets is gone. Groups not mentioned stay."""
+__all__ = ["Discoverer", "DiscoveryManager", "OnTargets", "Publish", "Surroundings"]
+
+GATHER_S = 1.0
+"""How long changes of a job are gathered after it was told of one."""
+REPLACE_S = 10.0
+"""How long targets of settings that are gone may wait for those of the new ones."""
 
 OnTargets = Callable[[str, list[TargetGroup]], None]
 """Job name and all its groups."""
 
 
-class Discoverer(Protocol):
-    """One mechanism with its settings."""
+@dataclass(eq=False, slots=True)
+class _Provider:
+    """One discoverer at work, for all jobs that ask for the same."""
 
-    async def run(self, publish: Publish) -> None:
-        """Publish what there is, then every change, until cancelled. Never raises for what lies outside: a discoverer
-        that cannot look says so and keeps what it has.
-        """
+    kind: str
+    settings: Section
+    trouble: Trouble
+    discoverer: Discoverer
+    groups: dict[str, TargetGroup] = field(default_factory=dict)
+    jobs: set[str] = field(default_factory=set)
+    has_published: bool = False
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """A job: whom it listens to, and what it had from those it listened to before."""
+
+    name: str
+    providers: list[_Provider] = field(default_factory=list)
+    leftover: list[TargetGroup] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    def groups(self) -> list[TargetGroup]:
+        return [*self.leftover, *(group for one in self.providers for group in one.groups.values())]
+
+    def settle(self) -> None:
+        """Let go of what is left over once everybody has found something, and tell."""
+        if all(one.has_published for one in self.providers):
+            self.leftover = []
+            self.changed.set()
 
 
 class DiscoveryManager:
-    """The discoverers of a configuration. `on_targets` is called in the loop's thread, once for each change."""
+    """The discoverers of a configuration. `on_targets` is called in the loop's thread.
 
-    def __init__(self, on_targets: OnTargets, *, clock: Clock, telemetry: Telemetry) -> None:
+    `default_address`: see `Surroundings`.
+    """
+
+    def __init__(self, on_targets: OnTargets, *, clock: Clock, telemetry: Telemetry, default_address: str = "") -> None:
         self._on_targets = on_targets
         self._clock = clock
+        self._telemetry = telemetry
+        self._default_address = default_address
         self._failures = telemetry.counter(catalogue.DISCOVERY_FAILURES)
         self._discovered = telemetry.gauge(catalogue.DISCOVERY_TARGETS)
-        self._configs: dict[str, ScrapeConfig] = {}
-        self._groups: dict[str, dict[tuple[int, str], TargetGroup]] = {}
-        self._running: dict[str, list[asyncio.Task[None]]] = {}
+        self._providers: list[_Provider] = []
+        self._jobs: dict[str, _Job] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Discover until cancelled; the jobs are those of the last `apply`."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            for job in self._configs:
-                self._start(job)
-            await asyncio.Event().wait()
+            try:
+                self._start()
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
 
-    def apply(self, configs: Sequence[ScrapeConfig]) -> None:
-        """Discover for these jobs; those whose discovery did not change go on undisturbed."""
-        wanted = {config.job_name: config for config in configs}
-        for job, before in list(self._configs.items()):
-            now = wanted.get(job)
-            if now is None or _mechanisms(now) != _mechanisms(before):
-                for task in self._running.pop(job, ()):
-                    task.cancel()
-                self._groups.pop(job, None)
-                del self._configs[job]
-                if now is None:
-                    self._discovered.remove(job)
-        for job, config in wanted.items():
-            is_new = job not in self._configs
-            self._configs[job] = config
-            if is_new and self._tasks is not None:
-                self._start(job)
+    def apply(self, configs: Sequence[DiscoverySections]) -> None:
+        """Discover for these jobs. Entries that stay are not disturbed, in whichever job they stand."""
+        wanted = {_name(config): config for config in configs}
+        for name in [name for name in self._jobs if name not in wanted]:
+            self._forget(self._jobs.pop(name))
+        before, self._providers = self._providers, []
+        for name, config in wanted.items():
+            self._listen(self._jobs.setdefault(name, _Job(name)), list(self._provide(name, config, before)))
+        for gone in before:
+            if gone not in self._providers and gone.task is not None:
+                gone.task.cancel()
+        if self._tasks is not None:
+            self._start()
 
     def groups(self, job: str) -> list[TargetGroup]:
         """What is known of a job now."""
-        return list(self._groups.get(job, {}).values())
+        return self._jobs[job].groups() if job in self._jobs else []
 
-    def _start(self, job: str) -> None:
+    def troubles(self, job: str) -> list[str]:
+        """Why some of a job's targets may be old or missing; nothing when all discoverers work."""
+        if job not in self._jobs:
+            return []
+        return [f"{one.kind}: {reason}" for one in self._jobs[job].providers for reason in one.trouble.reasons]
+
+    def _provide(self, job: str, config: DiscoverySections, before: list[_Provider]) -> Iterator[_Provider]:
+        """A provider for each entry of a job: one that there is, if possible."""
+        for kind, settings in mechanisms(config):
+            alike = (one for one in [*self._providers, *before] if one.kind == kind and one.settings == settings)
+            provider = next(alike, None) or self._make(kind, settings)
+            if provider not in self._providers:
+                provider.jobs = set()
+                self._providers.append(provider)
+            provider.jobs.add(job)
+            yield provider
+
+    def _make(self, kind: str, settings: Section) -> _Provider:
+        trouble = Trouble(kind, self._failures)
+        around = Surroundings(self._clock, self._telemetry, self._failures, trouble, self._default_address)
+        return _Provider(kind, settings, trouble, discoverer(kind, settings, around))
+
+    def _listen(self, job: _Job, providers: list[_Provider]) -> None:
+        """Targets of entries that are gone stay until all new ones have found theirs: a reload must not end series."""
+        if job.providers == providers:
+            return
+        gone = [group for one in job.providers if one not in providers for group in one.groups.values()]
+        job.leftover = [*job.leftover, *gone]
+        job.providers = providers
+        job.settle()
+        if job.leftover and self._tasks is not None:
+            self._tasks.create_task(self._let_go(job), name=f"old targets of {job.name}")
+
+    def _start(self) -> None:
         assert self._tasks is not None
-        self._running[job] = [
-            self._tasks.create_task(discoverer.run(self._publisher(job, index)), name=f"discovery of {job}")
-            for index, discoverer in enumerate(self._discoverers(self._configs[job]))
-        ]
+        for one in self._providers:
+            if one.task is None:
+                one.task = self._tasks.create_task(
+                    one.discoverer.run(self._publisher(one)), name=f"{one.kind} discovery"
+                )
+        for job in self._jobs.values():
+            if job.task is None:
+                job.task = self._tasks.create_task(self._tell(job), name=f"targets of {job.name}")
 
-    def _discoverers(self, config: ScrapeConfig) -> list[Discoverer]:
-        """Every mechanism that a job names; a new kind of discovery is one more line here."""
-        return [
-            StaticDiscovery(config.static_configs),
-            *(FileDiscovery(files, clock=self._clock, failures=self._failures) for files in config.file_sd_configs),
-        ]
-
-    def _publisher(self, job: str, index: int) -> Publish:
-        known = self._groups.setdefault(job, {})
-
+    def _publisher(self, provider: _Provider) -> Publish:
         def publish(changed: Sequence[TargetGroup]) -> None:
-            if self._groups.get(job) is not known:
+            if provider not in self._providers:
                 return  # a discoverer of a configuration that is not in force any more
             for group in changed:
                 if group.targets:
-                    known[index, group.source] = group
+                    provider.groups[group.source] = group
                 else:
-                    known.pop((index, group.source), None)
-            self._discovered.labels(job).set(sum(len(group.targets) for group in known.values()))
-            self._on_targets(job, list(known.values()))
+                    provider.groups.pop(group.source, None)
+            provider.has_published = True
+            for name in provider.jobs:
+                self._jobs[name].changed.set()
+                self._jobs[name].settle()
 
         return publish
 
+    async def _tell(self, job: _Job) -> None:
+        """Hand over what a job has, once for each change, and at most once in `GATHER_S`."""
+        while True:
+            await job.changed.wait()
+            job.changed.clear()
+            groups = job.groups()
+            self._discovered.labels(job.name).set(sum(len(group.targets) for group in groups))
+            self._on_targets(job.name, groups)
+            await self._clock.sleep(GATHER_S)
 
-def _mechanisms(config: ScrapeConfig) -> Mapping[str, object]:
-    return {"static": config.static_configs, "file": config.file_sd_configs}
+    async def _let_go(self, job: _Job) -> None:
+        providers = job.providers
+        await self._clock.sleep(REPLACE_S)
+        if job.providers is providers and job.leftover:
+            job.leftover = []
+            job.changed.set()
+
+    def _forget(self, job: _Job) -> None:
+        if job.task is not None:
+            job.task.cancel()
+            self._discovered.labels(job.name)  # it may not have been told of anything yet
+            self._discovered.remove(job.name)
+
+
+def _name(config: DiscoverySections) -> str:
+    """Scrape jobs and log jobs have one, with words of their own in the reference."""
+    name: str = getattr(config, "job_name")  # noqa: B009  the base has no such field
+    return name

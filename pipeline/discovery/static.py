@@ -8,28 +8,24 @@ from typing import TYPE_CHECKING
 from pipeline.discovery.target_group import TargetGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pipeline.config.sd.static import StaticConfig
+    from pipeline.discovery.discoverer import Publish, Surroundings
 
-    from pipeline.config.discovery import StaticConfig
-    from pipeline.discovery.manager import Publish
+
+def discoverer(settings: StaticConfig, around: Surroundings) -> StaticDiscovery:
+    """One entry of `static_configs`."""
+    return StaticDiscovery(settings, around.default_address)
 
 
 class StaticDiscovery:
-    """The `static_configs` of a job: published once."""
+    """One entry of `static_configs`: published once."""
 
-    def __init__(self, configs: Sequence[StaticConfig]) -> None:
-        self._configs = tuple(configs)
+    def __init__(self, config: StaticConfig, default_address: str = "") -> None:
+        addresses = config.targets or ((default_address,) if default_address else ())
+        targets = tuple({"__address__": address} for address in addresses)
+        self._group = TargetGroup("0", targets, dict(config.labels))
 
     async def run(self, publish: Publish) -> None:
         """Publish, then wait to be cancelled."""
-        publish(
-            [
-                TargetGroup(
-                    source=str(index),
-                    targets=tuple({"__address__": address} for address in config.targets),
-                    labels=dict(config.labels),
-                )
-                for index, config in enumerate(self._configs)
-            ]
-        )
+        publish([self._group])
         await asyncio.Event().wait()

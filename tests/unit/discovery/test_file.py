@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.discovery import FileSDConfig
+from pipeline.config.sd.file import FileSDConfig
 from pipeline.discovery.file import FileDiscovery
-from pipeline.telemetry import catalogue
 from pipeline.telemetry.metrics import Telemetry
-from tests.support.fakes import FakeClock
+from tests.unit.discovery.surroundings import surroundings
 
 
 class Files:
@@ -21,8 +20,7 @@ class Files:
         self.telemetry = Telemetry()
         self.discovery = FileDiscovery(
             FileSDConfig(files=(str(folder / "*.json"), str(folder / "*.yml"))),
-            clock=FakeClock(),
-            failures=self.telemetry.counter(catalogue.DISCOVERY_FAILURES),
+            surroundings("file", self.telemetry),
         )
         self.known: dict[str, list[str]] = {}
 
