@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -133,6 +133,16 @@ class LogScrapeConfig(DiscoverySections):
     def cri(self) -> bool:
         """Whether lines are in the CRI format."""
         return any(stage.cri is not None for stage in self.pipeline_stages)
+
+    @property
+    def stages(self) -> tuple[tuple[str, Any], ...]:
+        """The stages by name, where they are more than the CRI format alone."""
+        return ()
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the files; empty for UTF-8."""
+        return ""
 
     def warnings(self) -> Iterator[Fault]:
         """Promtail passes over a target without a path, and so do we; but not in silence."""

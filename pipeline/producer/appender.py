@@ -18,7 +18,8 @@ class Fragment:
     """Series (or streams) of one partition, as they stand in a WriteRequest (or PushRequest).
 
     `payload`: one or more whole top-level fields, or a snappy block of such if `compressed`; `series`/`samples` count
-    what is in it (streams/entries for logs); `min_ts_ms` and `max_ts_ms` are Unix milliseconds.
+    what is in it (streams/entries for logs); `min_ts_ms` and `max_ts_ms` are Unix milliseconds; `tenant`: whose they
+    are, where a source knows it; a record never mixes tenants.
     """
 
     partition: int
@@ -28,6 +29,7 @@ class Fragment:
     min_ts_ms: int
     max_ts_ms: int
     compressed: bool = False
+    tenant: str = ""
 
 
 class Appender(Protocol):

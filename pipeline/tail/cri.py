@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.tail import entries
 from pipeline.tail.entries import LOW_NANOS, NS, TABLE_LINE_BYTES
-from pipeline.tail.lines import Gathering, Lines, Tally, all_utf8, cut, repaired
+from pipeline.tail.lines import Gathering, Lines, NeverDue, Tally, all_utf8, cut, repaired
 from pipeline.tail.timestamps import parse_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pipeline.tail.lines import Held
 
 _SCALE = (0, 10**8, 10**7, 10**6, 10**5, 10**4, 1000, 100, 10, 1)  # by count of decimals
 _TAGS = (b"stdout", b"stderr")
@@ -53,7 +55,7 @@ class _Block:
         return [gathering.lines(tag) for tag, gathering in self.out.items() if gathering.stamps]
 
 
-class CriDecoder:
+class CriDecoder(NeverDue):
     """The decoder of one path. Pieces survive from block to block and from a rotated file to the next."""
 
     def __init__(self, now_ns: Callable[[], int], max_line_bytes: int) -> None:
@@ -83,7 +85,7 @@ class CriDecoder:
             self._last_ns[one.tag] = max(one.max_ts_ns, self._last_ns.get(one.tag, 0))
         return found
 
-    def restore(self, block: bytes, start: int, source: int) -> None:
+    def restore(self, block: bytes, start: int, source: int, held: Held = ()) -> None:
         """Learn which pieces are open after these lines."""
         self.decode(block, start, source)
         self.tally.take()

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from topics.push_request import encode_entry
-from topics.wire import varint
+from topics.wire import field, read_varint, varint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NS = 1_000_000_000
 TABLE_LINE_BYTES = 4096
@@ -56,6 +60,49 @@ def second_prefixes(seconds: int) -> tuple[bytes, ...] | None:
     if seconds not in _SECONDS_5:
         return None
     return tuple(b"\x0a" + bytes((_STAMP_BYTES + h,)) + b"\x08" + varint(seconds) + b"\x10" for h in range(4))
+
+
+class EntryEncoder:
+    """Entries one at a time, each with metadata of its own. Remembers the second, and the bytes of common pairs."""
+
+    def __init__(self) -> None:
+        self._seconds = -1
+        self._prefixes: tuple[bytes, ...] | None = None
+        self._tables = tables()
+
+    def encode(self, ts_ns: int, line: bytes, metadata: Sequence[tuple[str, str]] = (), packed: bytes = b"") -> bytes:
+        """One entry. `metadata` in order, then `packed`, pairs that are encoded already."""
+        pairs = packed
+        if metadata:
+            pairs = b"".join([pair(name, value) for name, value in metadata]) + packed
+        seconds, nanos = divmod(ts_ns, NS)
+        if seconds != self._seconds:
+            self._seconds, self._prefixes = seconds, second_prefixes(seconds)
+        size = len(line)
+        if self._prefixes is None or nanos < LOW_NANOS or size >= TABLE_LINE_BYTES:
+            return _whole(ts_ns, line, pairs)
+        ready = self._tables
+        top = ready.high[nanos >> 14]
+        width = len(top)
+        low, closing = ready.low[nanos & 0x3FFF], ready.closing[size]
+        if not pairs:
+            return b"".join((ready.opening[width][size], self._prefixes[width], low, top, closing, line))
+        length = varint(2 + _STAMP_BYTES + width + len(closing) + size + len(pairs))
+        return b"".join((b"\x12", length, self._prefixes[width], low, top, closing, line, pairs))
+
+
+@functools.lru_cache(maxsize=8192)
+def pair(name: str, value: str) -> bytes:
+    """One pair of structured metadata as a field of an entry."""
+    return field(3, field(1, name.encode()) + field(2, value.encode()))
+
+
+def _whole(ts_ns: int, line: bytes, pairs: bytes) -> bytes:
+    plain = encode_entry(ts_ns, line)
+    if not pairs:
+        return plain
+    _, start = read_varint(plain, 1)
+    return field(2, plain[start:] + pairs)
 
 
 def entry(ts_ns: int, line: bytes) -> bytes:

@@ -78,6 +78,7 @@ class PathFollower:
         self._waiting: dict[int, Position] = {}
         self._flushed: list[Lines] = []
         self._gone = False
+        self._due = False
 
     # --- beginning ---------------------------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class PathFollower:
         if position.partial_from is None:
             return
         for block in reader.reread(position.partial_from, position.offset):
-            self._decoder.restore(block.data, block.start, reader.serial)
+            self._decoder.restore(block.data, block.start, reader.serial, position.held)
         if self._decoder.pending_from(reader.serial) is not None:
             self._waiting[reader.serial] = position
 
@@ -206,6 +207,7 @@ class PathFollower:
         except OSError as error:
             self._failed(error)
             return self._has_work()
+        self._due = self._decoder.due_s is not None and self._decoder.due_s <= now_s
         newest = self._chain[-1]
         same = found is not None and (found.st_dev, found.st_ino) == (newest.key.device, newest.key.inode)
         self._look(newest, now_s, found if same else None)
@@ -218,7 +220,9 @@ class PathFollower:
         return self._has_work()
 
     def _has_work(self) -> bool:
-        return bool(self._flushed or self._left or self._gone) or len(self._chain) > 1 or self._chain[0].has_news
+        if self._flushed or self._left or self._gone or self._due:
+            return True
+        return len(self._chain) > 1 or self._chain[0].has_news
 
     def _look(self, reader: FileReader, now_s: float, found: os.stat_result | None = None) -> None:
         size = reader.size
@@ -267,6 +271,10 @@ class PathFollower:
         if self._flushed:
             self._add_lines(batch, self._flushed)
             self._flushed = []
+        if self._due:
+            self._flush_due(batch, now_s)
+        if now_s < self._decoder.resume_s:
+            return batch
         if not self._read_late(batch, now_s):
             self._read_chain(batch, now_s)
         if batch.fragments:
@@ -365,12 +373,20 @@ class PathFollower:
             if serial != reader.serial:
                 self._settle(batch, serial, position)
 
+    def _flush_due(self, batch: Batch, now_s: float) -> None:
+        """Lines that were kept back long enough go as they are, and positions no longer wait for them."""
+        self._due = False
+        self._add_lines(batch, self._decoder.flush_due(now_s))
+        self._metrics.odd(self._decoder.tally)
+        for serial, position in list(self._waiting.items()):
+            self._settle(batch, serial, position)
+
     def _settle(self, batch: Batch, serial: int, position: Position) -> None:
-        """Another file's pieces may have found their end in this block."""
-        pending = self._decoder.pending_from(serial)
-        if pending == position.partial_from:
+        """Lines of another file that were kept back may have been sent with this block."""
+        pending, held = self._decoder.pending_from(serial), self._decoder.held(serial)
+        if pending == position.partial_from and held == position.held:
             return
-        moved = replace(position, partial_from=pending)
+        moved = replace(position, partial_from=pending, held=held)
         batch.positions.append(moved)
         if pending is None:
             del self._waiting[serial]
@@ -378,7 +394,8 @@ class PathFollower:
             self._waiting[serial] = moved
 
     def _position(self, reader: FileReader, *, done: bool = False) -> Position:
-        position = reader.position(self._decoder.pending_from(reader.serial), done=done)
+        serial = reader.serial
+        position = reader.position(self._decoder.pending_from(serial), held=self._decoder.held(serial), done=done)
         if position.partial_from is None:
             self._waiting.pop(reader.serial, None)
         else:

@@ -6,18 +6,34 @@ import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
+Held = tuple[tuple[int, int], ...]
+"""Lines of one file that are kept back: first byte, and the byte after the last newline; in order, apart."""
+
 _LONE = re.compile("[\udc80-\udcff]+")
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream as it stands in a record: the text of its labels, its partition and its tenant."""
+
+    text: bytes
+    partition: int
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Lines:
-    """Encoded entries of one stream, in file order. `tag`: b"stdout", b"stderr", or empty for lines without one."""
+    """Encoded entries of one stream, in file order. `tag`: b"stdout", b"stderr", or empty for lines without one.
+
+    `stream`: the stream itself, where stages gave the lines labels of their own; then the tag says nothing.
+    """
 
     tag: bytes
     entries: bytes
     count: int
     min_ts_ns: int
     max_ts_ns: int
+    stream: Stream | None = None
 
 
 @dataclass(slots=True)
@@ -28,6 +44,7 @@ class Tally:
     bad_timestamp: int = 0
     cut: int = 0
     invalid_utf8: int = 0
+    bad_encoding: int = 0
 
     def take(self) -> dict[str, int]:
         """The counts that are not zero; and zero from now on."""
@@ -57,14 +74,46 @@ class Decoder(Protocol):
     def decode(self, block: bytes, start: int, source: int) -> list[Lines]:
         """Entries of a block, each line of which ends with a newline. `start`: its offset in the file `source`."""
 
-    def restore(self, block: bytes, start: int, source: int) -> None:
-        """See lines again that were sent before a restart, to learn what they leave open; yields nothing."""
+    def restore(self, block: bytes, start: int, source: int, held: Held = ()) -> None:
+        """See lines again that were taken before a restart, to learn what they leave open; yields nothing.
+
+        `held`: which lines of the whole file were kept back, where the position says it; the others were sent.
+        """
 
     def pending_from(self, source: int) -> int | None:
-        """Offset in `source` of the oldest piece that still waits for its end; None when nothing waits."""
+        """Offset in `source` of the oldest line that is kept back; None when none is."""
+
+    def held(self, source: int) -> Held:
+        """Which lines of `source` are kept back; nothing where `pending_from` alone tells it."""
+
+    @property
+    def due_s(self) -> float | None:
+        """When `flush_due` will have something, in monotonic seconds; None when nothing waits for a time."""
+
+    @property
+    def resume_s(self) -> float:
+        """No further block before this moment, in monotonic seconds: a rate is used up."""
+
+    def flush_due(self, now_s: float) -> list[Lines]:
+        """Send what has waited long enough. `now_s`: monotonic."""
 
     def flush(self) -> list[Lines]:
         """Send what waits as it is: its end will not come."""
+
+
+class NeverDue:
+    """For decoders in which nothing waits for a time, and whose `pending_from` tells all."""
+
+    due_s: float | None = None
+    resume_s: float = 0.0
+
+    def held(self, source: int) -> Held:
+        """`pending_from` tells it."""
+        return ()
+
+    def flush_due(self, now_s: float) -> list[Lines]:
+        """Nothing is ever due."""
+        return []
 
 
 def all_utf8(block: bytes) -> bool:

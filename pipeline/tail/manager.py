@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tail import paths, pruning
 from pipeline.tail.claims import Claims
-from pipeline.tail.cri import CriDecoder
+from pipeline.tail.decoders import Decoders
 from pipeline.tail.follower import Batch, PathFollower
-from pipeline.tail.plain import PlainDecoder
 from pipeline.tail.streams import PathStreams
 from topics.errors import InvalidLabels
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from pipeline.clock import Clock
     from pipeline.tail.journal import Journal
-    from pipeline.tail.lines import Decoder
     from pipeline.tail.metrics import TailMetrics
     from pipeline.tail.options import TailOptions
     from pipeline.tail.positions import Position
@@ -92,6 +90,7 @@ class TailManager:
         self._clock = clock
         self._options = options
         self._drain_s = drain_s
+        self._decoders = Decoders(metrics, clock, options)
         self._targets: tuple[LogTarget, ...] = ()
         self._claims = Claims()
         self._followers: dict[Place, PathFollower] = {}
@@ -214,7 +213,7 @@ class TailManager:
                 job,
                 path,
                 streams,
-                self._decoder(target),
+                self._decoders.of(target, streams),
                 journal=self._journal,
                 claims=self._claims,
                 metrics=self._metrics,
@@ -233,13 +232,6 @@ class TailManager:
             self._followers[place] = follower
             self._following[place] = target
         return ""
-
-    def _decoder(self, target: LogTarget) -> Decoder:
-        kind = CriDecoder if target.cri else PlainDecoder
-        return kind(self._now_ns, self._options.max_line_bytes)
-
-    def _now_ns(self) -> int:
-        return int(self._clock.now() * 1_000_000_000)
 
     def _retire(self, place: Place) -> None:
         """End a follower. Its files are free for another one once everything that it read is acknowledged."""
@@ -292,7 +284,7 @@ class TailManager:
             whole.add(batch)
             if follower.finished:
                 self._retire((follower.job, follower.path))
-            elif batch.fragments:
+            elif batch.size_bytes or batch.fragments:
                 self._ready.add(follower)
             if whole.size_bytes - breath >= _BREATH_BYTES:
                 breath = whole.size_bytes

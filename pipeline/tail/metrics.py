@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pipeline.telemetry import catalogue
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter
+
     from pipeline.tail.lines import Tally
     from pipeline.telemetry.metrics import Telemetry
 
@@ -19,6 +21,9 @@ class TailMetrics:
         self.read_bytes = telemetry.counter(catalogue.TAIL_READ_BYTES)
         self.acked_lines = telemetry.counter(catalogue.TAIL_ACKED_LINES)
         self.odd_lines = telemetry.counter(catalogue.TAIL_ODD_LINES)
+        self.dropped_lines = telemetry.counter(catalogue.TAIL_DROPPED_LINES)
+        self.registry = telemetry.registry
+        self._dropped: dict[str, Counter] = {}
         self.rotations = telemetry.counter(catalogue.TAIL_ROTATIONS)
         self.truncations = telemetry.counter(catalogue.TAIL_TRUNCATIONS)
         self.lost_bytes = telemetry.counter(catalogue.TAIL_LOST_BYTES)
@@ -26,6 +31,13 @@ class TailMetrics:
         self.files = telemetry.gauge(catalogue.TAIL_FILES)
         self.lag_bytes = telemetry.gauge(catalogue.TAIL_LAG_BYTES)
         self.in_flight_bytes = telemetry.gauge(catalogue.TAIL_IN_FLIGHT_BYTES)
+
+    def dropped(self, reason: str) -> None:
+        """A line that stages or limits dropped."""
+        counter = self._dropped.get(reason)
+        if counter is None:
+            counter = self._dropped[reason] = self.dropped_lines.labels(reason)
+        counter.inc()
 
     def odd(self, tally: Tally) -> None:
         """Move a decoder's counts here."""

@@ -8,6 +8,20 @@ KIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class LineLimits:
+    """Promtail's `limits_config`. `max_line_bytes` 0: no limit but the tailer's own; `truncate`: longer lines are cut,
+    else dropped. Beyond `readline_rate` lines a second, lines are dropped if `readline_rate_drop`, else reading waits.
+    """
+
+    max_line_bytes: int = 0
+    truncate: bool = False
+    readline_rate_enabled: bool = False
+    readline_rate: float = 10_000.0
+    readline_burst: int = 10_000
+    readline_rate_drop: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class TailOptions:
     """Defaults are Promtail's where Promtail has the setting.
 
@@ -32,3 +46,5 @@ class TailOptions:
     """Rotated files of one path that are held open while Kafka is away, so that deleting them loses nothing."""
     save_interval_s: float = 0.1
     """The shortest time between two writes of the positions file."""
+    limits: LineLimits = LineLimits()
+    """What is asked of the length and the rate of lines."""

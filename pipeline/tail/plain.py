@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.tail.entries import LOW_NANOS, NS, TABLE_LINE_BYTES, entry, second_prefixes, tables
-from pipeline.tail.lines import Gathering, Lines, Tally, all_utf8, cut, repaired
+from pipeline.tail.lines import Gathering, Lines, NeverDue, Tally, all_utf8, cut, repaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.tail.lines import Held
 
-class PlainDecoder:
+
+class PlainDecoder(NeverDue):
     """Each line gets the time of reading, one nanosecond after the line before it if need be.
 
     So the entries of a stream never go back in time, and two equal lines are never one and the same to Loki.
@@ -56,7 +58,7 @@ class PlainDecoder:
                 out += (opening[width][size], prefixes[width], low[nanos & 0x3FFF], top, closing[size], line)
             nanos += 1
 
-    def restore(self, block: bytes, start: int, source: int) -> None:
+    def restore(self, block: bytes, start: int, source: int, held: Held = ()) -> None:
         """Nothing is carried from line to line."""
 
     def pending_from(self, source: int) -> int | None:

@@ -26,6 +26,8 @@ from topics.errors import PositionsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pipeline.tail.lines import Held
+
 log = logging.getLogger(__name__)
 
 VERSION = 1
@@ -35,10 +37,12 @@ VERSION = 1
 class Position:
     """Everything before `offset` is in Kafka.
 
-    `partial_from`: where the oldest CRI piece starts that waits for its end; the lines from there to `offset` are
-    read again at start, to find the pieces, and not sent again. `skipping`: `offset` is inside a line that was cut
-    for being too long; what is left of it is not a line. `size`: the file's size when last seen. `done`: read to the
-    end and left, after a rotation; remembered so that the file is not taken for a new one under its new name.
+    `partial_from`: where the oldest line starts that is kept back (a CRI piece that waits for its end, a line of a
+    multi-line entry); the lines from there to `offset` are read again at start, to find what is open, and not sent
+    again. `held`: which of them are kept back, where reading again alone would not tell. `skipping`: `offset` is
+    inside a line that was cut for being too long; what is left of it is not a line. `size`: the file's size when last
+    seen. `done`: read to the end and left, after a rotation; remembered so that the file is not taken for a new one
+    under its new name.
     """
 
     key: FileKey
@@ -50,6 +54,7 @@ class Position:
     partial_from: int | None = None
     skipping: bool = False
     done: bool = False
+    held: Held = ()
 
 
 @dataclass(slots=True)
@@ -193,6 +198,8 @@ def _row(position: Position) -> dict[str, Any]:
         row["skipping"] = True
     if position.done:
         row["done"] = True
+    if position.held:
+        row["held"] = position.held
     return row
 
 
@@ -208,6 +215,7 @@ def _position(row: dict[str, Any]) -> Position:
         partial_from=None if partial_from is None else int(partial_from),
         skipping=bool(row.get("skipping", False)),
         done=bool(row.get("done", False)),
+        held=tuple((int(first), int(end)) for first, end in row.get("held", ())),
     )
 
 

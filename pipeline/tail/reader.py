@@ -21,6 +21,7 @@ from pipeline.tail.positions import Position
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.tail.lines import Held
     from pipeline.tail.options import TailOptions
 
 
@@ -106,7 +107,7 @@ class FileReader:
         self.resumed = True
         return True
 
-    def position(self, partial_from: int | None = None, *, done: bool = False) -> Position:
+    def position(self, partial_from: int | None = None, *, held: Held = (), done: bool = False) -> Position:
         """Where the reader stands now. Give it to the journal with the lines that were read up to here."""
         return Position(
             key=self.key,
@@ -118,6 +119,7 @@ class FileReader:
             partial_from=partial_from,
             skipping=self.skipping,
             done=done,
+            held=held,
         )
 
     def look(self, found: os.stat_result | None = None) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.producer.appender import Fragment
+from pipeline.stages.entry import TENANT
+from pipeline.tail.lines import Stream
 from topics import keys, labels, push_request
 
 if TYPE_CHECKING:
@@ -29,9 +31,21 @@ class PathStreams:
 
     def fragment(self, lines: Lines) -> Fragment:
         """One stream with these entries, for the partition that its labels belong to."""
-        text, partition = self._stream(lines.tag)
+        if lines.stream is None:
+            text, partition = self._stream(lines.tag)
+            tenant = ""
+        else:
+            text, partition, tenant = lines.stream.text, lines.stream.partition, lines.stream.tenant
         payload = push_request.stream(text, lines.entries)
-        return Fragment(partition, payload, 1, lines.count, lines.min_ts_ns // _MS, lines.max_ts_ns // _MS)
+        min_ts_ms, max_ts_ms = lines.min_ts_ns // _MS, lines.max_ts_ns // _MS
+        return Fragment(partition, payload, 1, lines.count, min_ts_ms, max_ts_ms, tenant=tenant)
+
+    def stream(self, mapping: Mapping[str, str]) -> Stream:
+        """A stream with labels of its own; its tenant is that of the reserved label. Raises InvalidLabels."""
+        full = dict(mapping)
+        tenant = full.pop(TENANT, "")
+        pairs = labels.make(full)
+        return Stream(labels.text(pairs).encode(), keys.partition_of(pairs, self._partitions), tenant)
 
     def _stream(self, tag: bytes) -> tuple[bytes, int]:
         known = self._known.get(tag)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.relabel.program import Program
@@ -19,19 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.config.logs import LogScrapeConfig
+    from pipeline.stages.pipeline import Named
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LogTarget:
-    """Files to read with one set of labels. `labels` are sorted pairs without `filename` and without `stream`."""
+    """Files to read with one set of labels. `labels` are sorted pairs without `filename` and without `stream`.
+
+    `cri`: lines are in the CRI format and no stage wants more of them; else `stages`, as the configuration has them.
+    """
 
     job: str
     path: str
     path_exclude: str
     labels: tuple[tuple[str, str], ...]
     cri: bool
+    stages: tuple[Named, ...] = field(default=(), hash=False)
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +87,5 @@ def _target(
     if not path:
         return DroppedTarget(config.job_name, discovered, "no __path__ label")
     visible = tuple(sorted(pair for pair in labels.items() if not pair[0].startswith("__")))
-    return LogTarget(config.job_name, path, labels.get("__path_exclude__", ""), visible, config.cri)
+    exclude = labels.get("__path_exclude__", "")
+    return LogTarget(config.job_name, path, exclude, visible, config.cri, config.stages, config.encoding)

@@ -38,6 +38,12 @@ PRODUCER_ACK_SECONDS = Metric(
 PRODUCER_SPOOL_BYTES = Metric("headrace_producer_spool_bytes", "gauge", "Bytes held that Kafka has not acknowledged.")
 PRODUCER_SPOOL_LIMIT = Metric("headrace_producer_spool_limit_bytes", "gauge", "The bound of what is held.")
 PRODUCER_CONNECTED = Metric("headrace_producer_connected", "gauge", "1 while Kafka acknowledges, or nothing waits.")
+PRODUCER_TRANSACTIONS = Metric(
+    "headrace_producer_transactions_total",
+    "counter",
+    "Kafka transactions of the tailer: committed; failed (their outcome was read back, nothing is lost or repeated).",
+    ("result",),
+)
 
 # --- scrape ------------------------------------------------------------------------------------------------------
 
@@ -74,7 +80,14 @@ TAIL_ACKED_LINES = Metric("headrace_tail_acked_lines_total", "counter", "Lines t
 TAIL_ODD_LINES = Metric(
     "headrace_tail_odd_lines_total",
     "counter",
-    "Lines sent, but not as they should be: malformed (no CRI line), bad_timestamp, cut (too long), invalid_utf8.",
+    "Lines sent, but not as they should be: malformed (no CRI line), bad_timestamp, cut (too long), invalid_utf8, "
+    "bad_encoding.",
+    ("reason",),
+)
+TAIL_DROPPED_LINES = Metric(
+    "headrace_tail_dropped_lines_total",
+    "counter",
+    "Lines read and not sent, because a stage or a limit says so; the stage's drop_counter_reason is the reason.",
     ("reason",),
 )
 TAIL_ROTATIONS = Metric("headrace_tail_rotations_total", "counter", "Files found anew under a path that was followed.")

@@ -1,0 +1,173 @@
+"""Stages strung together: compiled once for a job, attached once for each path.
+
+A stage is a function over an entry that says whether the entry goes on; or, if it holds entries back, sends one on as
+several, or sends it another way, an object that is attached to what comes after it. Runs of plain functions become one
+loop.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.stages.entry import Entry, Span
+from pipeline.stages.labelsets import LabelSets
+
+if TYPE_CHECKING:
+    from pipeline.clock import Clock
+    from pipeline.stages.custom_metrics import CustomMetrics
+
+Apply = Callable[[Entry], bool]
+"""A stage as a function: False drops the entry, and the stage has counted it."""
+Emit = Callable[[Entry], None]
+
+
+class Odd(Protocol):
+    """Counts of lines that are sent, but not as they should be."""
+
+    malformed: int
+    bad_timestamp: int
+    cut: int
+    invalid_utf8: int
+
+
+class Holder(Protocol):
+    """A stage that keeps entries back, on one path."""
+
+    def held(self) -> Iterable[Span]:
+        """Where the lines stand that wait, in any order."""
+
+    def due_s(self) -> float | None:
+        """When something that waits is to be sent as it is, in monotonic seconds; None when nothing waits."""
+
+    def flush(self, now_s: float | None) -> None:
+        """Send on what is due at `now_s`; everything if None."""
+
+
+@dataclass(slots=True)
+class Way:
+    """One path's way through the stages, as the stages see it.
+
+    `replaying`: lines that were taken before a restart are shown again, to be held back once more; nothing is counted
+    then, and nothing dropped by chance, age or rate. `clean`: all lines of the block at hand are UTF-8. `now_s`:
+    monotonic, as of the block at hand. `resume_s`: no further block before this moment.
+    """
+
+    odd: Odd
+    holders: list[Holder] = field(default_factory=list)
+    replaying: bool = False
+    clean: bool = True
+    now_s: float = 0.0
+    resume_s: float = 0.0
+
+
+class Joint(Protocol):
+    """A stage that must know its path, or what comes after it."""
+
+    def attach(self, way: Way, emit: Emit) -> Emit:
+        """The stage on one path, before `emit`."""
+
+
+Stage = Apply | Joint
+
+
+@dataclass(slots=True)
+class Job:
+    """What all paths of a job share. `dropped` counts a line by its reason."""
+
+    name: str
+    clock: Clock
+    metrics: CustomMetrics
+    dropped: Callable[[str], None]
+    sets: LabelSets = field(default_factory=LabelSets)
+
+
+Builder = Callable[[Any, Job], Stage]
+Named = tuple[str, Any]
+"""A stage of the configuration: its name, and its settings."""
+
+
+@cache
+def builders() -> dict[str, Builder]:
+    """Every stage by its name: each module of this package may offer some in `STAGES`."""
+    package = importlib.import_module("pipeline.stages")
+    found: dict[str, Builder] = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        found |= getattr(importlib.import_module(f"{package.__name__}.{module.name}"), "STAGES", {})
+    return found
+
+
+def compiled(stages: Iterable[Named], job: Job) -> list[Stage]:
+    """The stages, ready to be attached."""
+    return [builders()[name](settings, job) for name, settings in stages]
+
+
+def attached(stages: Sequence[Stage], way: Way, emit: Emit) -> Emit:
+    """The stages on one path, before `emit`."""
+    run: list[Apply] = []
+    for stage in reversed(stages):
+        if callable(stage):
+            run.insert(0, stage)
+            continue
+        emit = stage.attach(way, _loop(run, emit))
+        run = []
+    return _loop(run, emit)
+
+
+def _loop(run: Sequence[Apply], emit: Emit) -> Emit:
+    if not run:
+        return emit
+    applies = tuple(run)
+
+    def go(entry: Entry) -> None:
+        for apply in applies:
+            if not apply(entry):
+                return
+        emit(entry)
+
+    return go
+
+
+class Program:
+    """A job's stages."""
+
+    def __init__(self, stages: Iterable[Named], job: Job) -> None:
+        self.job = job
+        self._stages = compiled(stages, job)
+
+    def pipeline(self, emit: Emit, odd: Odd) -> Pipeline:
+        """The stages for one path; `emit` takes what comes out, `odd` counts."""
+        return Pipeline(self._stages, emit, odd)
+
+
+class Pipeline:
+    """The stages of one path. `push` an entry; what it becomes goes to `emit`, at once or later."""
+
+    def __init__(self, stages: Sequence[Stage], emit: Emit, odd: Odd) -> None:
+        self.way = Way(odd)
+        self.push: Emit = attached(stages, self.way, emit)
+        # Attached from the last to the first; flushed from the first, whose entries go into those after it.
+        self._holders = self.way.holders[::-1]
+
+    @property
+    def holds(self) -> bool:
+        """Whether any stage may keep entries back."""
+        return bool(self._holders)
+
+    def held(self) -> Iterable[Span]:
+        """Where the lines stand that wait."""
+        for holder in self._holders:
+            yield from holder.held()
+
+    def due_s(self) -> float | None:
+        """When `flush` has something to do, in monotonic seconds."""
+        return min((due for holder in self._holders if (due := holder.due_s()) is not None), default=None)
+
+    def flush(self, now_s: float | None = None) -> None:
+        """Send what is due at `now_s` (monotonic); without it, all that waits."""
+        for holder in self._holders:
+            holder.flush(now_s)

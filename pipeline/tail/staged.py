@@ -1,0 +1,245 @@
+"""Lines through pipeline stages: each line becomes an entry, runs through its job's stages, and is encoded at once.
+
+Lines without a time of their own get the time of reading, one nanosecond after the line before if need be. Lines that
+stages keep back hold back the position: which ones, the position says, so that after a restart just those are shown to
+the stages again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.stages.entry import NO_SPAN, Entry
+from pipeline.tail.entries import EntryEncoder
+from pipeline.tail.lines import Lines, Tally, all_utf8, character_end, repaired
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from pipeline.stages.pipeline import Program
+    from pipeline.stages.rates import Bucket
+    from pipeline.tail.lines import Held, Stream
+    from pipeline.tail.streams import PathStreams
+    from pipeline.tail.transcoding import Transcoder
+
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the staged decoders of a tailer share. `limiter`: Promtail's `readline_rate`; `rate_drops`: beyond it lines
+    are dropped, else reading waits. `max_line_bytes` 0: no limit.
+    """
+
+    now_ns: Callable[[], int]
+    monotonic: Callable[[], float]
+    dropped: Callable[[str], None]
+    max_line_bytes: int = 0
+    truncate: bool = False
+    limiter: Bucket | None = None
+    rate_drops: bool = True
+
+
+class _Known:
+    """A stream, and what the block at hand adds to it. Paths of a job may share one: a block is done with at once."""
+
+    __slots__ = ("max_ns", "min_ns", "parts", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.parts: list[bytes] = []
+        self.min_ns = self.max_ns = 0
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """The streams that the block at hand touches, in order of their first line."""
+
+    touched: list[_Known] = field(default_factory=list)
+
+    def take(self) -> list[Lines]:
+        found = []
+        for one in self.touched:
+            found.append(Lines(b"", b"".join(one.parts), len(one.parts), one.min_ns, one.max_ns, one.stream))
+            one.parts = []
+        self.touched = []
+        return found
+
+
+class StagedDecoder:
+    """The decoder of one path whose job has stages."""
+
+    def __init__(
+        self,
+        program: Program,
+        streams: PathStreams,
+        around: Around,
+        labels: Mapping[str, str],
+        *,
+        transcoder: Transcoder | None = None,
+        raw: bool = False,
+    ) -> None:
+        """`raw`: the first stage mends what is not UTF-8 by itself, because its lines may end inside a character."""
+        self.tally = Tally()
+        self._streams = streams
+        self._around = around
+        self._raw = raw
+        self._transcoder = transcoder
+        self._pipeline = program.pipeline(self._emit, self.tally)
+        self._way = self._pipeline.way
+        self._base = program.job.sets.of(labels)
+        self._encode = EntryEncoder().encode
+        self._gathered = _Gathered()
+        self._last_ns = 0
+
+    def decode(self, block: bytes, start: int, source: int) -> list[Lines]:
+        """Entries of a block of whole lines, by stream."""
+        self._way.now_s = self._around.monotonic()
+        if self._transcoder is not None:
+            self._each(self._transcoder.lines(block, start, source), source)
+            self.tally.bad_encoding += self._transcoder.take_failures()
+        else:
+            self._way.clean = all_utf8(block)
+            lines = block.split(b"\n")
+            lines.pop()
+            if not (self._way.clean or self._raw):
+                lines = [repaired(line, self.tally) for line in lines]
+                self._each(_placed(block, start), source, lines)
+            elif self._pipeline.holds:
+                self._each(_placed(block, start), source, lines)
+            else:
+                self._plainly(lines)
+        return self._gathered.take()
+
+    def restore(self, block: bytes, start: int, source: int, held: Held = ()) -> None:
+        """Show the lines that were kept back to the stages again."""
+        self._way.replaying = True
+        try:
+            if self._transcoder is not None:
+                found = list(self._transcoder.lines(block, start, source))
+            else:
+                self._way.clean = False
+                found = [
+                    (line if self._raw else repaired(line, self.tally), first, end)
+                    for line, first, end in _placed(block, start)
+                ]
+            self._each((one for one in found if _covers(held, one[1])), source)
+        finally:
+            self._way.replaying = False
+            self.tally.take()
+            self._gathered.take()
+
+    def _plainly(self, lines: list[bytes]) -> None:
+        """Nothing is kept back, so nobody asks where a line stands."""
+        push, base = self._pipeline.push, self._base
+        ts_ns = max(self._around.now_ns(), self._last_ns + 1)
+        for line in lines:
+            push(Entry(base, ts_ns, line))
+            ts_ns += 1
+        self._last_ns = ts_ns - 1
+
+    def _each(self, placed: Iterable[tuple[bytes, int, int]], source: int, lines: list[bytes] | None = None) -> None:
+        push, base = self._pipeline.push, self._base
+        ts_ns = max(self._around.now_ns(), self._last_ns + 1)
+        for index, (line, first, end) in enumerate(placed):
+            push(Entry(base, ts_ns, line if lines is None else lines[index], (source, first, end)))
+            ts_ns += 1
+        self._last_ns = ts_ns - 1
+
+    def _emit(self, entry: Entry) -> None:
+        if self._way.replaying:
+            return
+        line = entry.line
+        around = self._around
+        if around.max_line_bytes and len(line) > around.max_line_bytes:
+            if not around.truncate:
+                around.dropped("line_too_long")
+                return
+            line = line[: character_end(line, around.max_line_bytes)]
+            self.tally.cut += 1
+        if around.limiter is not None and not self._within_rate(around.limiter):
+            around.dropped("global_rate_limiter_drop")
+            return
+        known = entry.labels.stream
+        if known is None:
+            known = entry.labels.stream = _Known(self._streams.stream(entry.labels.mapping))
+        ts_ns = entry.ts_ns
+        if not known.parts:
+            self._gathered.touched.append(known)
+            known.min_ns = known.max_ns = ts_ns
+        elif ts_ns > known.max_ns:
+            known.max_ns = ts_ns
+        elif ts_ns < known.min_ns:
+            known.min_ns = ts_ns
+        known.parts.append(self._encode(ts_ns, line, entry.metadata, entry.packed))
+
+    def _within_rate(self, limiter: Bucket) -> bool:
+        if self._around.rate_drops:
+            return limiter.allow(self._way.now_s)
+        self._way.resume_s = max(self._way.resume_s, limiter.borrow(self._way.now_s))
+        return True
+
+    # --- what is kept back -------------------------------------------------------------------------------------------
+
+    def pending_from(self, source: int) -> int | None:
+        """Where the oldest line of `source` starts that a stage keeps back."""
+        return min((first for first, _ in self._held(source)), default=None)
+
+    def held(self, source: int) -> Held:
+        """The lines of `source` that stages keep back."""
+        joined: list[tuple[int, int]] = []
+        for first, end in sorted(self._held(source)):
+            if joined and joined[-1][1] >= first:
+                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            else:
+                joined.append((first, end))
+        return tuple(joined)
+
+    def _held(self, source: int) -> Iterator[tuple[int, int]]:
+        if self._pipeline.holds:
+            for serial, first, end in self._pipeline.held():
+                if serial == source:
+                    yield first, end
+        if self._transcoder is not None:
+            yield from self._transcoder.held(source)
+
+    @property
+    def due_s(self) -> float | None:
+        """When a stage has kept something back for long enough."""
+        return self._pipeline.due_s() if self._pipeline.holds else None
+
+    @property
+    def resume_s(self) -> float:
+        """When a rate allows the next block."""
+        return self._way.resume_s
+
+    def flush_due(self, now_s: float) -> list[Lines]:
+        """What was kept back for long enough."""
+        self._way.now_s = now_s
+        self._pipeline.flush(now_s)
+        return self._gathered.take()
+
+    def flush(self) -> list[Lines]:
+        """All that is kept back, as it is."""
+        if self._transcoder is not None:
+            left = self._transcoder.flush()
+            if left is not None:
+                self._pipeline.push(Entry(self._base, self._around.now_ns(), left, NO_SPAN))
+        self._pipeline.flush()
+        return self._gathered.take()
+
+
+def _placed(block: bytes, start: int) -> Iterator[tuple[bytes, int, int]]:
+    """Each line with where it stands."""
+    lines = block.split(b"\n")
+    lines.pop()
+    first = start
+    for line in lines:
+        end = first + len(line) + 1
+        yield line, first, end
+        first = end
+
+
+def _covers(held: Held, first: int) -> bool:
+    return any(start <= first < end for start, end in held)
