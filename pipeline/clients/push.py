@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 from pipeline.clients.backoff import retry_after_s
@@ -12,8 +14,6 @@ from pipeline.http_client import HttpClient, HttpFailed
 from topics.errors import BadRecord, InvalidLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from pipeline.clients.profiles import Profile
     from pipeline.clock import Clock
     from pipeline.config.http import HttpClientConfig
@@ -30,6 +30,15 @@ class Client(Protocol):
 
     async def close(self) -> None:
         """Close connections. May be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `status` 0: nothing did."""
+
+    outcome: Outcome
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class PushClient:
@@ -76,15 +85,21 @@ class PushClient:
             encoded = self._encode(body)
         except (BadRecord, InvalidLabels) as error:
             return Rejected("unreadable", str(error), 0)
-        request = self._http.request("POST", self._url, timeout_s=self._timeout_s, headers=self._headers, body=encoded)
+        return (await self._post(encoded, self._headers)).outcome
+
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """One request, and what came back."""
+        request = self._http.request("POST", self._url, timeout_s=self._timeout_s, headers=headers, body=body)
         try:
             async with request as response:
                 if 200 <= response.status < 300 and response.status not in self._profile.statuses:
-                    return Delivered()  # said in the head: a body that is cut off does not take it back
+                    # Said in the head: a body that is cut off does not take it back.
+                    return Answer(Delivered(), response.status, response.headers)
                 words = (await response.content.read(DETAIL_BYTES)).decode("utf-8", "replace").strip()
                 after_s = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
-                return classify(response.status, words, after_s, self._profile)
+                outcome = classify(response.status, words, after_s, self._profile)
+                return Answer(outcome, response.status, response.headers)
         except HttpFailed as failed:
             if failed.retriable:
-                return Retry(str(failed))
-            return Refused(failed.reason, str(failed))
+                return Answer(Retry(str(failed)))
+            return Answer(Refused(failed.reason, str(failed)))

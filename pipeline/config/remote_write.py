@@ -96,6 +96,7 @@ class RemoteWriteConfig(HttpClientConfig):
     url: URL = Field(repr=False)
     name: Text = Field(default_factory=lambda data: f"rw-{short_hash(data.get('url', ''))}")
     remote_timeout: Annotated[Duration, above_zero("30s")] = 30.0
+    protobuf_message: Literal["prometheus.WriteRequest", "io.prometheus.write.v2.Request"] = "prometheus.WriteRequest"
     profile: BackendProfile = "generic"
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
@@ -107,9 +108,6 @@ class RemoteWriteConfig(HttpClientConfig):
         "send_exemplars": NotYet(("false",)),
         "send_native_histograms": NotYet(("false",)),
         "round_robin_dns": NotYet(("false",)),
-        "protobuf_message": NotYet(
-            ("prometheus.WriteRequest",), remedy="use prometheus.WriteRequest or remove the key"
-        ),
         "failed_request_logging": NotYet(("false",)),
         "sigv4": NotYet(presence=True),
         "azuread": NotYet(presence=True),

@@ -16,7 +16,8 @@ from pipeline.clock import SystemClock
 from pipeline.config.logs import LokiClientConfig
 from pipeline.config.remote_write import RemoteWriteConfig
 from tests.support.receiver import Answer, Receiver, bodies
-from topics import compression, push_request
+from topics import compression, push_request, write_request
+from topics.pb.write_request_v2_pb2 import Request
 
 
 @pytest.fixture
@@ -175,3 +176,76 @@ async def test_json_is_sent_as_json_and_what_cannot_be_is_rejected_unsent(receiv
     assert request.headers["X-Scope-OrgID"] == "t"
     (sent,) = bodies(receiver.journal)  # the server has unpacked it
     assert json.loads(sent) == {"streams": [{"stream": {"a": "b"}, "values": [["7", "line"]]}]}
+
+
+SAMPLE = compression.compress(
+    write_request.series(write_request.encode_labels((("__name__", "m"),)), write_request.sample_field(1.5, 7))
+)
+WRITTEN = "X-Prometheus-Remote-Write-Samples-Written"
+
+
+def second(url: str, **raw):
+    return remote_write(url, protobuf_message="io.prometheus.write.v2.Request", **raw)
+
+
+async def test_2_0_is_sent_with_the_headers_of_its_specification(receiver):
+    receiver.script = lambda request, body: Answer(204, headers={WRITTEN: "1"})
+    async with second(receiver.url, headers={"X-Scope-OrgID": "t1"}) as client:
+        assert await client.send(SAMPLE) == Delivered()
+    (request,) = receiver.seen
+    assert request.headers["Content-Type"] == "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+    assert request.headers["Content-Encoding"] == "snappy"
+    assert request.headers["X-Prometheus-Remote-Write-Version"] == "2.0.0"
+    assert request.headers["X-Scope-OrgID"] == "t1"
+    found = Request.FromString(compression.decompress(next(bodies(receiver.journal))))
+    assert list(found.symbols) == ["", "__name__", "m"]
+    assert found.timeseries[0].samples[0].value == 1.5
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(415, "what is this?"), Answer(204)], ids=["415", "no word of what is written"]
+)
+async def test_a_receiver_without_2_0_gets_the_same_samples_as_1_0_and_1_0_from_then_on(receiver, answer):
+    receiver.script = lambda request, body: (
+        answer if request.headers["X-Prometheus-Remote-Write-Version"] == "2.0.0" else Answer(204)
+    )
+    async with second(receiver.url) as client:
+        assert await client.send(SAMPLE) == Delivered()
+        assert await client.send(SAMPLE) == Delivered()
+    assert [request.headers["X-Prometheus-Remote-Write-Version"] for request in receiver.seen] == [
+        "2.0.0",
+        "0.1.0",
+        "0.1.0",
+    ]
+    assert "proto=" not in receiver.seen[1].headers["Content-Type"]
+
+
+async def test_the_answer_to_1_0_is_what_counts_after_the_fall_back(receiver):
+    receiver.script = lambda request, body: (
+        Answer(204) if "proto=" in request.headers["Content-Type"] else Answer(503, "busy")
+    )
+    async with second(receiver.url) as client:
+        assert isinstance(await client.send(SAMPLE), Retry)
+
+
+async def test_a_5xx_is_no_reason_to_fall_back(receiver):
+    receiver.script = lambda request, body: Answer(503, "busy")
+    async with second(receiver.url) as client:
+        for _ in range(2):
+            assert isinstance(await client.send(SAMPLE), Retry)
+    assert all("proto=" in request.headers["Content-Type"] for request in receiver.seen)
+
+
+async def test_less_written_than_sent_is_said_once(receiver, caplog):
+    receiver.script = lambda request, body: Answer(204, headers={WRITTEN: "0"})
+    async with second(receiver.url) as client:
+        for _ in range(3):
+            assert await client.send(SAMPLE) == Delivered()
+    assert [record.getMessage() for record in caplog.records if "0 of 1 samples" in record.getMessage()] != []
+    assert len(caplog.records) == 1
+
+
+async def test_what_cannot_be_translated_is_rejected_unsent(receiver):
+    async with second(receiver.url) as client:
+        assert await client.send(b"\xff\xff") == Rejected("unreadable", ANY, 0)
+    assert receiver.seen == []

@@ -1,0 +1,295 @@
+"""Bodies of remote write 1.0 as requests of 2.0: labels become references to a table of symbols, values stay bytes.
+
+Source: https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ (protobuf message). A series seen before costs one
+hash and one look-up; the table of a request is built, and its references are encoded, for all series at once.
+
+References take two bytes each, or three in a request of more than 16,384 symbols: a varint may be longer than it must
+be, every reader takes it, and equal lengths can be written without a step for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from xxhash import xxh3_128_digest
+
+from topics import compression, wire, write_request
+from topics.write_request import ONE_SAMPLE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from topics.labels import LabelPairs
+
+MEMO_BYTES = 48 * 1024 * 1024
+_ENTRY_BYTES = 200  # what a remembered series takes beside its references
+_TWO_BYTES = 1 << 14
+_SAMPLES, _EXEMPLARS, _HISTOGRAMS = 2, 3, 4
+_SERIES_TAG, _REFS_TAG, _HISTOGRAM_TAG, _EXEMPLAR_TAG, _METADATA_TAG = b"\x2a", b"\x0a", b"\x1a", b"\x22", b"\x2a"
+_SAMPLE_REST = ONE_SAMPLE_BYTES - 2  # what follows tag and length of an ordinary sample
+_SUFFIXES = ("_bucket", "_count", "_sum", "_created", "_total", "_info", "_gcount", "_gsum")
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A request of 2.0 as a snappy block, and what the receiver must say that it has written."""
+
+    block: bytes
+    samples: int
+    histograms: int
+    exemplars: int
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """Metadata of a family: its type, and the symbols of help and unit."""
+
+    kind: int
+    help: int
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Refs:
+    """A run of references that stands in a message of its own, and what stands around it."""
+
+    before: bytes
+    count: int
+    after: bytes = b""
+
+
+class Translator:
+    """One backend's. Remembers symbols and series; everything is forgotten when that takes more than `max_bytes`."""
+
+    def __init__(self, max_bytes: int = MEMO_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._families: dict[str, tuple[int, str, str]] = {}
+        self._forget()
+
+    def translate(self, block: bytes) -> Translated:
+        """A snappy block of a WriteRequest. Raises BadRecord, InvalidLabels."""
+        if self._bytes > self._max_bytes:
+            self._forget()
+        series, metadata = write_request.split_all(compression.decompress(block))
+        for raw in metadata:
+            self._learn(raw)
+        building = _Building()
+        known = self._series.get
+        for raw in series:
+            key = xxh3_128_digest(raw[:-_SAMPLE_REST])
+            found = known(key)
+            if found is None:
+                found = self._read(raw, building, key)
+            if found is not None:
+                building.ordinary(found, raw[-ONE_SAMPLE_BYTES:])
+        return Translated(
+            compression.compress(building.body(self._texts, self._abouts)),
+            building.samples,
+            building.histograms,
+            building.exemplars,
+        )
+
+    def _forget(self) -> None:
+        self._bytes = 0
+        self._ids: dict[str, int] = {"": 0}
+        self._texts: list[bytes] = [wire.field(4, b"")]
+        # of the labels and of the first sample's tag and length → the references of the labels, and of the metadata
+        self._series: dict[bytes, tuple[bytes, int]] = {}
+        self._abouts: list[_About] = [_About(0, 0, 0)]
+        self._about: dict[str, int] = {}
+
+    def _learn(self, raw: bytes) -> None:
+        """Metadata holds for the family from now on; what was remembered with other metadata is forgotten."""
+        family, kind, help_text, unit = write_request.decode_metadata(raw)
+        about = kind, help_text, unit
+        if self._families.get(family) != about:
+            self._families[family] = about
+            self._series.clear()
+            self._abouts = self._abouts[:1]
+            self._about.clear()
+
+    def _read(self, raw: bytes, building: _Building, key: bytes) -> tuple[bytes, int] | None:
+        """A series that is not known. None: it is no ordinary one, and was added whole."""
+        if raw[:1] != b"\x0a":
+            raw = write_request.labels_first(raw)
+        end = write_request.labels_end(raw)
+        pairs = write_request.decode_labels(raw[:end])
+        found = self._refs(pairs), self._about_of(dict(pairs).get("__name__", ""))
+        rest = raw[end:]
+        if len(rest) == ONE_SAMPLE_BYTES and rest[0] == 0x12 and rest[1] == _SAMPLE_REST:
+            self._series[key] = found
+            self._bytes += _ENTRY_BYTES + len(found[0])
+            return found
+        samples, histograms, exemplars = [], [], []
+        for number, kind, start, stop in wire.walk(rest):
+            if kind != wire.LENGTH_DELIMITED:
+                continue
+            content = rest[start:stop]
+            if number == _SAMPLES:
+                samples.append(wire.field(_SAMPLES, content))
+            elif number == _HISTOGRAMS:
+                histograms.append(content)
+            elif number == _EXEMPLARS:
+                exemplars.append(self._exemplar(content))
+        building.special(found, samples, histograms, exemplars)
+        return None
+
+    def _exemplar(self, content: bytes) -> tuple[bytes, bytes]:
+        """The references of its labels, and its value and timestamp as fields of 2.0."""
+        labels: list[bytes] = []
+        rest: list[bytes] = []
+        before = 0
+        for number, _, _, end in wire.walk(content):
+            (labels if number == 1 else rest).append(content[before:end])
+            before = end
+        return self._refs(write_request.decode_labels(b"".join(labels))), b"".join(rest)
+
+    def _refs(self, pairs: LabelPairs) -> bytes:
+        return np.array([self._symbol(text) for pair in pairs for text in pair], np.uint32).tobytes()
+
+    def _symbol(self, text: str) -> int:
+        number = self._ids.get(text)
+        if number is None:
+            number = self._ids[text] = len(self._texts)
+            self._texts.append(wire.field(4, text.encode()))
+            self._bytes += _ENTRY_BYTES + 2 * len(text)
+        return number
+
+    def _about_of(self, name: str) -> int:
+        """The number of the metadata of the family that a series belongs to; 0: none is known."""
+        for family in _families(name):
+            if family in self._families:
+                number = self._about.get(family)
+                if number is None:
+                    kind, help_text, unit = self._families[family]
+                    number = self._about[family] = len(self._abouts)
+                    self._abouts.append(_About(kind, self._symbol(help_text), self._symbol(unit)))
+                return number
+        return 0
+
+
+class _Building:
+    """One request on its way: references by their number in the translator's table, until all are known."""
+
+    def __init__(self) -> None:
+        self.samples = self.histograms = self.exemplars = 0
+        self._ids: list[bytes] = []
+        self._parts: list[tuple[int, int, bytes | list[_Refs | bytes]]] = []  # references, metadata, what follows
+
+    def ordinary(self, found: tuple[bytes, int], sample: bytes) -> None:
+        """A series with one sample."""
+        refs, about = found
+        self._ids.append(refs)
+        self._parts.append((len(refs) >> 2, about, sample))
+        self.samples += 1
+
+    def special(
+        self,
+        found: tuple[bytes, int],
+        samples: list[bytes],
+        histograms: list[bytes],
+        exemplars: list[tuple[bytes, bytes]],
+    ) -> None:
+        """Any other series. Samples and histograms may not stand in one message: they become two."""
+        self.samples += len(samples)
+        self.histograms += len(histograms)
+        self.exemplars += len(exemplars)
+        if samples or not histograms:
+            self._special(found, samples, exemplars)
+            exemplars = []
+        if histograms:
+            self._special(found, [_HISTOGRAM_TAG + wire.varint(len(one)) + one for one in histograms], exemplars)
+
+    def _special(self, found: tuple[bytes, int], fields: list[bytes], exemplars: list[tuple[bytes, bytes]]) -> None:
+        refs, about = found
+        self._ids.append(refs)
+        follows: list[_Refs | bytes] = [*fields]
+        for labels, rest in exemplars:
+            self._ids.append(labels)
+            follows.append(_Refs(_EXEMPLAR_TAG, len(labels) >> 2, rest))
+        self._parts.append((len(refs) >> 2, about, follows))
+
+    def body(self, texts: list[bytes], abouts: list[_About]) -> bytes:
+        """The whole message."""
+        ids = np.frombuffer(b"".join(self._ids), np.uint32)
+        used = np.zeros(len(texts), np.bool_)
+        used[ids] = True
+        for about in {about for _, about, _ in self._parts}:
+            used[[abouts[about].help, abouts[about].unit]] = True
+        used[0] = True
+        symbols = np.flatnonzero(used)
+        place = np.zeros(len(texts), np.uint32)
+        place[symbols] = np.arange(len(symbols), dtype=np.uint32)
+        width = 2 if len(symbols) <= _TWO_BYTES else 3
+        refs = _encode(place[ids], width)
+        out = [texts[number] for number in symbols.tolist()]
+        out += _series(self._parts, refs, width, [_metadata(about, place) for about in abouts])
+        return b"".join(out)
+
+
+def _series(
+    parts: list[tuple[int, int, bytes | list[_Refs | bytes]]], refs: bytes, width: int, abouts: list[bytes]
+) -> Iterator[bytes]:
+    """The series as fields; `refs` holds all references in their order, `width` bytes each."""
+    heads: dict[tuple[int, int], bytes] = {}
+    at = 0
+    for count, about, follows in parts:
+        labels = refs[at : at + count * width]
+        at += len(labels)
+        if isinstance(follows, bytes):
+            rest = follows
+        else:
+            rest, at = _special(follows, refs, width, at)
+        if about:
+            rest += abouts[about]
+        shape = count, len(rest)
+        head = heads.get(shape)
+        if head is None:
+            inner = _REFS_TAG + wire.varint(len(labels))
+            head = heads[shape] = _SERIES_TAG + wire.varint(len(inner) + len(labels) + len(rest)) + inner
+        yield head
+        yield labels
+        yield rest
+
+
+def _special(follows: list[_Refs | bytes], refs: bytes, width: int, at: int) -> tuple[bytes, int]:
+    """What follows the labels of a series that is no ordinary one, and where the references go on."""
+    pieces: list[bytes] = []
+    for follow in follows:
+        if isinstance(follow, bytes):
+            pieces.append(follow)
+            continue
+        own = refs[at : at + follow.count * width]
+        at += len(own)
+        inside = _REFS_TAG + wire.varint(len(own)) + own + follow.after
+        pieces += (follow.before, wire.varint(len(inside)), inside)
+    return b"".join(pieces), at
+
+
+def _encode(places: NDArray[np.uint32], width: int) -> bytes:
+    """Each as a varint of exactly `width` bytes."""
+    digits = np.empty((len(places), width), np.uint8)
+    for index in range(width):
+        digits[:, index] = (places >> 7 * index) & 0x7F | (0x80 if index < width - 1 else 0)
+    return digits.tobytes()
+
+
+def _metadata(about: _About, place: NDArray[np.uint32]) -> bytes:
+    fields = b"".join(
+        bytes((number << 3,)) + wire.varint(value)
+        for number, value in ((1, about.kind), (3, int(place[about.help])), (4, int(place[about.unit])))
+        if value
+    )
+    return _METADATA_TAG + wire.varint(len(fields)) + fields
+
+
+def _families(name: str) -> Iterator[str]:
+    """The family names that a series of this name may belong to, the likeliest first."""
+    yield name
+    for suffix in _SUFFIXES:
+        if name.endswith(suffix):
+            yield name.removesuffix(suffix)
