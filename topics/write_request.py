@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from topics import wire
 from topics.errors import CorruptMessage, InvalidLabels
-from topics.pb.write_request_pb2 import RawWriteRequest
+from topics.pb.write_request_pb2 import MetricMetadata, RawWriteRequest
 from topics.wire import LENGTH_DELIMITED, field, read_varint, varint, walk
 
 if TYPE_CHECKING:
@@ -92,6 +92,15 @@ def join(raw_series: Iterable[bytes]) -> bytes:
 def join_metadata(raw_metadata: Iterable[bytes]) -> bytes:
     """Raw metadata as a fragment: the inverse of `split_metadata`; append it to a body."""
     return wire.join(_METADATA_TAG, raw_metadata)
+
+
+def decode_metadata(raw_metadata: bytes) -> tuple[str, int, str, str]:
+    """Family name, type (the number of MetricMetadata.MetricType), help and unit. Raises CorruptMessage."""
+    try:
+        found = MetricMetadata.FromString(raw_metadata)
+    except DecodeError as error:
+        raise CorruptMessage(f"{len(raw_metadata)} bytes are not metadata of a metric: {error}") from None
+    return found.metric_family_name, found.type, found.help, found.unit
 
 
 def labels_end(raw: bytes) -> int:
