@@ -15,7 +15,11 @@
     ├── ListenFailed           an address that cannot be listened on: taken, forbidden, or not of this machine
     ├── StorageInUse           another process works in this storage folder
     ├── PositionsError         the tailer's positions file is damaged, foreign, in use or cannot be written
+    ├── TransactionFailed      a Kafka transaction ended in an error; what is committed must be read (retriable)
+    ├── TransactionsForbidden  the broker's rules do not let us write in transactions
+    ├── IdentityStolen         another, younger tailer has taken this node's name
     ├── SpoolFull              the producer's bound in bytes is reached (retriable)
+    ├── OwnershipLost          the scrapers' group cannot be joined, or speaks what we do not
     └── ScrapeFailed           a scrape that yields `up 0`; carries the reason shown on the target's page
         └── ParseError         the exposition text is malformed; carries line and column
 """
@@ -116,6 +120,10 @@ class SpoolFull(HeadraceError):
     retriable = True
 
 
+class OwnershipLost(HeadraceError):
+    """The scrapers' group cannot be joined, or another member of it speaks what we do not understand."""
+
+
 class ScrapeFailed(HeadraceError):
     """A scrape that yields `up 0`. The text is what the target's page shows."""
 
@@ -130,3 +138,17 @@ class ParseError(ScrapeFailed):
         self.column = column
         where = f"line {line}, column {column}: " if column else f"line {line}: " if line else ""
         super().__init__(where + message)
+
+
+class TransactionFailed(HeadraceError):
+    """A Kafka transaction ended in an error: nobody knows whether it is committed. Open again, and read what is."""
+
+    retriable = True
+
+
+class TransactionsForbidden(HeadraceError):
+    """The broker does not let us write in transactions. The message names the rights that are missing."""
+
+
+class IdentityStolen(HeadraceError):
+    """A younger tailer writes under our node's name. Two would fence each other in turn: the older one ends."""

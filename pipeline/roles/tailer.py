@@ -11,11 +11,11 @@ from aiohttp import web
 
 from pipeline.config.render import rendered
 from pipeline.roles.door import away
-from pipeline.tail.journal import FileJournal
+from pipeline.tail.file_journal import FileJournal
 from pipeline.tail.manager import TailManager
 from pipeline.tail.metrics import TailMetrics
 from pipeline.tail.options import TailOptions
-from pipeline.tail.positions import PositionStore
+from pipeline.tail.positions_file import PositionStore
 from pipeline.tail.targets import hostname, resolve
 from pipeline.web.pages import page
 from topics.errors import ConfigError, Problem

@@ -134,7 +134,7 @@ class PathFollower:
         return None
 
     def _vanished(self, position: Position) -> None:
-        self._store.forget(position.key)
+        self._journal.forget(position.key)
         unread = position.size - position.offset
         if unread > 0:
             self._metrics.lost_bytes.labels("vanished").inc(unread)

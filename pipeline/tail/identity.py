@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from xxhash import xxh3_128_hexdigest
 
 HEAD_BYTES = 1024
+ANY_JOB = ""
+"""In the key of a position that was imported: another program's, which knows no jobs."""
+
 _TELLING_BYTES = 64  # heads shorter than this are too common to prove identity by themselves
 
 

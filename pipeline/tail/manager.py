@@ -250,7 +250,7 @@ class TailManager:
                 self._vanished(position)
 
     def _vanished(self, position: Position) -> None:
-        self._journal.store.forget(position.key)
+        self._journal.forget(position.key)
         unread = position.size - position.offset
         if unread > 0:
             self._metrics.lost_bytes.labels("vanished").inc(unread)

@@ -25,7 +25,8 @@ PRODUCER_BYTES = Metric(
 PRODUCER_DROPPED = Metric(
     "headrace_producer_dropped_samples_total",
     "counter",
-    "Samples lost before Kafka: spool_full (oldest first), shutdown (Kafka was away until the end), refused_by_kafka.",
+    "Samples lost before Kafka: spool_full (oldest first), shutdown (Kafka was away until the end), refused_by_kafka, "
+    "not_owner (another replica may have gone on since).",
     ("topic", "reason"),
 )
 PRODUCER_ACK_SECONDS = Metric(
@@ -67,9 +68,34 @@ SCRAPE_LAYOUTS = Metric(
     "headrace_scrape_layouts_total", "counter", "Bodies matched by the template, and bodies read anew.", ("result",)
 )
 SCRAPE_TARGETS = Metric("headrace_scrape_targets", "gauge", "Targets scraped.", ("job",))
+SCRAPE_TARGETS_ELSEWHERE = Metric(
+    "headrace_scrape_targets_elsewhere", "gauge", "Targets that other replicas own.", ("job",)
+)
+SCRAPE_TARGETS_EXCEEDED = Metric(
+    "headrace_scrape_target_limit_exceeded_total", "counter", "Times a job came to have more targets than target_limit."
+)
 DISCOVERY_TARGETS = Metric("headrace_discovery_targets", "gauge", "Targets discovered, before relabelling.", ("job",))
 DISCOVERY_FAILURES = Metric(
     "headrace_discovery_failures_total", "counter", "Looks for targets that failed; the last ones stay.", ("mechanism",)
+)
+
+# --- ownership: which replica scrapes what --------------------------------------------------------------------------
+
+OWNERSHIP_SHARES = Metric(
+    "headrace_ownership_shares", "gauge", "Shares of the targets that this replica scrapes; 64 in all."
+)
+OWNERSHIP_MEMBERS = Metric("headrace_ownership_members", "gauge", "Replicas in the scrapers' group, as last told.")
+OWNERSHIP_CONFIRMED = Metric(
+    "headrace_ownership_confirmed",
+    "gauge",
+    "1 while no other replica can own the same; 0: nothing is sent until the group's coordinator answers.",
+)
+OWNERSHIP_TAKEN = Metric("headrace_ownership_shares_taken_total", "counter", "Shares taken over from the group.")
+OWNERSHIP_GIVEN = Metric(
+    "headrace_ownership_shares_given_total", "counter", "Shares handed over, their last samples acknowledged by Kafka."
+)
+OWNERSHIP_LOST = Metric(
+    "headrace_ownership_shares_lost_total", "counter", "Shares given up because the session in the group had ended."
 )
 
 # --- tail --------------------------------------------------------------------------------------------------------

@@ -24,12 +24,12 @@ import uvloop
 from pipeline.clock import SystemClock
 from pipeline.producer.appender import Fragment
 from pipeline.tail.cri import CriDecoder
-from pipeline.tail.journal import FileJournal
+from pipeline.tail.file_journal import FileJournal
 from pipeline.tail.manager import TailManager
 from pipeline.tail.metrics import TailMetrics
 from pipeline.tail.options import TailOptions
 from pipeline.tail.plain import PlainDecoder
-from pipeline.tail.positions import PositionStore
+from pipeline.tail.positions_file import PositionStore
 from pipeline.tail.targets import LogTarget
 from pipeline.telemetry.metrics import Telemetry
 from topics.compression import compress

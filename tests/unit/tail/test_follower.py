@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.tail.claims import Claims
+from pipeline.tail.file_journal import FileJournal
 from pipeline.tail.follower import PathFollower
-from pipeline.tail.journal import FileJournal
 from pipeline.tail.metrics import TailMetrics
 from pipeline.tail.options import TailOptions
 from pipeline.tail.plain import PlainDecoder
-from pipeline.tail.positions import PositionStore
+from pipeline.tail.positions_file import PositionStore
 from pipeline.tail.streams import PathStreams
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.fakes import FakeClock, ListAppender

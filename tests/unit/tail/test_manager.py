@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tail.positions import PositionStore
+from pipeline.tail.positions_file import PositionStore
 from tests.support.fakes import ListAppender
 from tests.support.tailing import FAST, Tail, tailing, target, until
 

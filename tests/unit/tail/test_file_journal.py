@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.producer.appender import Fragment
+from pipeline.tail.file_journal import FileJournal
 from pipeline.tail.identity import FileKey, Fingerprint
-from pipeline.tail.journal import FileJournal
-from pipeline.tail.positions import Position, PositionStore
+from pipeline.tail.positions import Position
+from pipeline.tail.positions_file import PositionStore
 from tests.support.fakes import FakeClock, ListAppender
 from tests.support.tailing import until
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.tail.identity import FileKey, Fingerprint
-from pipeline.tail.positions import Position, PositionStore
+from pipeline.tail.positions import Position
+from pipeline.tail.positions_file import PositionStore
 from topics.errors import PositionsError
 
 ONE = Position(FileKey("job", 5, 77), "/a", "/real/a", Fingerprint(10, "ab"), 100, 120)
@@ -39,7 +40,10 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     [
         (b"", "it is empty"),
         (b'{"version":1,"checksum":"', "it is damaged"),
-        (b"positions:\n  /var/log/a.log: '120'\n", "it is Promtail's, which headrace does not import"),
+        (
+            b"positions:\n  /var/log/a.log: '120'\n",
+            "it is Promtail's, and is imported where",
+        ),
         (b'{"version":2,"checksum":"","positions":[]}', "it has version 2, this headrace writes version 1"),
         (b"[]", "it holds something else"),
     ],
