@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from xxhash import xxh3_128_digest
 
-from agents.memo import Memo
+from pipeline.memo import Memo
 from topics import compression, wire
 from topics.errors import CorruptMessage
 from topics.write_request import ONE_SAMPLE_BYTES

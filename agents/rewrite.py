@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from xxhash import xxh3_128_digest
 
-from agents.memo import Memo
 from agents.plan import LEAST_BYTES, Plans
+from pipeline.memo import Memo
 from topics import labels as label_sets
 from topics import push_request, wire, write_request
 from topics.errors import CorruptMessage, InvalidLabels

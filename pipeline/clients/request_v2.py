@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from pipeline.memo import Memo
 from topics import compression, wire, write_request
 from topics.write_request import ONE_SAMPLE_BYTES
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from topics.labels import LabelPairs
 
 MEMO_BYTES = 48 * 1024 * 1024
-_ENTRY_BYTES = 200  # what a remembered series takes beside its references
+SYMBOLS_BYTES = 24 * 1024 * 1024
+_SYMBOL_BYTES = 160  # what a symbol takes beside its text
 _TWO_BYTES = 1 << 14
 _SAMPLES, _EXEMPLARS, _HISTOGRAMS = 2, 3, 4
 _SERIES_TAG, _REFS_TAG, _HISTOGRAM_TAG, _EXEMPLAR_TAG, _METADATA_TAG = b"\x2a", b"\x0a", b"\x1a", b"\x22", b"\x2a"
@@ -63,22 +65,23 @@ class _Refs:
 
 
 class Translator:
-    """One backend's. Remembers symbols and series; everything is forgotten when that takes more than `max_bytes`."""
+    """One backend's. Remembers symbols and series within bounds; all is forgotten when there are too many symbols."""
 
-    def __init__(self, max_bytes: int = MEMO_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, memo_bytes: int = MEMO_BYTES, symbols_bytes: int = SYMBOLS_BYTES) -> None:
+        self._memo_bytes = memo_bytes
+        self._symbols_limit = symbols_bytes
         self._families: dict[str, tuple[int, str, str]] = {}
         self._forget()
 
     def translate(self, block: bytes) -> Translated:
         """A snappy block of a WriteRequest. Raises BadRecord, InvalidLabels."""
-        if self._bytes > self._max_bytes:
+        if self._symbols_bytes > self._symbols_limit:
             self._forget()
         series, metadata = write_request.split_all(compression.decompress(block))
         for raw in metadata:
             self._learn(raw)
         building = _Building()
-        known = self._series.get
+        known = self._series.known.get
         for raw in series:
             key = xxh3_128_digest(raw[:-_SAMPLE_REST])
             found = known(key)
@@ -94,11 +97,14 @@ class Translator:
         )
 
     def _forget(self) -> None:
-        self._bytes = 0
+        self._symbols_bytes = 0
         self._ids: dict[str, int] = {"": 0}
         self._texts: list[bytes] = [wire.field(4, b"")]
-        # of the labels and of the first sample's tag and length → the references of the labels, and of the metadata
-        self._series: dict[bytes, tuple[bytes, int]] = {}
+        self._forget_series()
+
+    def _forget_series(self) -> None:
+        # of the labels and of the first sample's tag and length → the metadata, and the references of the labels
+        self._series: Memo[tuple[int, bytes]] = Memo(self._memo_bytes)
         self._abouts: list[_About] = [_About(0, 0, 0)]
         self._about: dict[str, int] = {}
 
@@ -108,22 +114,18 @@ class Translator:
         about = kind, help_text, unit
         if self._families.get(family) != about:
             self._families[family] = about
-            self._series.clear()
-            self._abouts = self._abouts[:1]
-            self._about.clear()
+            self._forget_series()
 
-    def _read(self, raw: bytes, building: _Building, key: bytes) -> tuple[bytes, int] | None:
+    def _read(self, raw: bytes, building: _Building, key: bytes) -> tuple[int, bytes] | None:
         """A series that is not known. None: it is no ordinary one, and was added whole."""
         if raw[:1] != b"\x0a":
             raw = write_request.labels_first(raw)
         end = write_request.labels_end(raw)
         pairs = write_request.decode_labels(raw[:end])
-        found = self._refs(pairs), self._about_of(dict(pairs).get("__name__", ""))
+        found = self._about_of(dict(pairs).get("__name__", "")), self._refs(pairs)
         rest = raw[end:]
         if len(rest) == ONE_SAMPLE_BYTES and rest[0] == 0x12 and rest[1] == _SAMPLE_REST:
-            self._series[key] = found
-            self._bytes += _ENTRY_BYTES + len(found[0])
-            return found
+            return self._series.add(key, found)
         samples, histograms, exemplars = [], [], []
         for number, kind, start, stop in wire.walk(rest):
             if kind != wire.LENGTH_DELIMITED:
@@ -156,7 +158,7 @@ class Translator:
         if number is None:
             number = self._ids[text] = len(self._texts)
             self._texts.append(wire.field(4, text.encode()))
-            self._bytes += _ENTRY_BYTES + 2 * len(text)
+            self._symbols_bytes += _SYMBOL_BYTES + 2 * len(text)
         return number
 
     def _about_of(self, name: str) -> int:
@@ -180,16 +182,16 @@ class _Building:
         self._ids: list[bytes] = []
         self._parts: list[tuple[int, int, bytes | list[_Refs | bytes]]] = []  # references, metadata, what follows
 
-    def ordinary(self, found: tuple[bytes, int], sample: bytes) -> None:
+    def ordinary(self, found: tuple[int, bytes], sample: bytes) -> None:
         """A series with one sample."""
-        refs, about = found
+        about, refs = found
         self._ids.append(refs)
         self._parts.append((len(refs) >> 2, about, sample))
         self.samples += 1
 
     def special(
         self,
-        found: tuple[bytes, int],
+        found: tuple[int, bytes],
         samples: list[bytes],
         histograms: list[bytes],
         exemplars: list[tuple[bytes, bytes]],
@@ -204,8 +206,8 @@ class _Building:
         if histograms:
             self._special(found, [_HISTOGRAM_TAG + wire.varint(len(one)) + one for one in histograms], exemplars)
 
-    def _special(self, found: tuple[bytes, int], fields: list[bytes], exemplars: list[tuple[bytes, bytes]]) -> None:
-        refs, about = found
+    def _special(self, found: tuple[int, bytes], fields: list[bytes], exemplars: list[tuple[bytes, bytes]]) -> None:
+        about, refs = found
         self._ids.append(refs)
         follows: list[_Refs | bytes] = [*fields]
         for labels, rest in exemplars:

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from agents.memo import Memo
 from agents.rewrite import NO_LABELS_LEFT, LogsRewriter, MetricsRewriter, Rules, splice
+from pipeline.memo import Memo
 from pipeline.relabel.program import Program
 from pipeline.relabel.rule import RelabelRule
 from tests.unit.agents.builders import TS, series, stream

@@ -130,7 +130,7 @@ def test_metadata_stands_with_each_series_of_its_family():
 
 
 def test_full_it_forgets_and_goes_on():
-    translator = Translator(max_bytes=20_000)
+    translator = Translator(memo_bytes=20_000, symbols_bytes=20_000)
     chance = random.Random(1)
     for _ in range(50):
         numbers = [chance.randrange(10_000) for _ in range(40)]
