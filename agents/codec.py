@@ -32,6 +32,13 @@ class Codec(Protocol):
     def first_bytes(self) -> frozenset[int]:
         """What a body of this kind can begin with: the tags of its top-level fields."""
 
+    @property
+    def unwanted(self) -> int:
+        """What this backend does not take: EXEMPLARS, HISTOGRAMS (topics.record), both as a sum, or 0."""
+
+    def strip(self, body: bytes, extras: int) -> tuple[bytes, int]:
+        """A decoded body without these, and how many items went with them. Raises CorruptMessage."""
+
     def parts(self, body: bytes) -> list[Part]:
         """A decoded body in its smallest parts, in order; joined, they are a body again. Raises CorruptMessage."""
 

@@ -20,6 +20,7 @@ from pipeline.clients.remote_write import remote_write_client
 from pipeline.config.remote_write import RemoteWriteConfig
 from pipeline.relabel.program import Program
 from topics.errors import BadRecord
+from topics.record import EXEMPLARS, HISTOGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,7 +136,10 @@ def build(
     settings = backend.settings
     codec: Codec
     if isinstance(settings, RemoteWriteConfig):
-        codec, client = MetricsCodec(), remote_write_client(settings, clock)
+        unwanted = (0 if settings.send_exemplars else EXEMPLARS) | (
+            0 if settings.send_native_histograms else HISTOGRAMS
+        )
+        codec, client = MetricsCodec(unwanted), remote_write_client(settings, clock)
     else:
         codec, client = LogsCodec(), loki_client(settings, clock)
     limits = _limits(settings)

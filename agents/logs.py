@@ -19,7 +19,13 @@ class LogsCodec:
     """See `Codec`."""
 
     kind = Kind.LOGS
+    unwanted = 0
     first_bytes = frozenset({_STREAMS << 3 | wire.LENGTH_DELIMITED})
+
+    def strip(self, body: bytes, extras: int) -> tuple[bytes, int]:
+        """Lines have nothing that could be left out."""
+        del extras
+        return body, 0
 
     def parts(self, body: bytes) -> list[Part]:
         """Each line as a stream with the labels of its own; Loki takes streams of equal labels one after the other."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agents.codec import Part
 from agents.rewrite import MetricsRewriter, count_samples
-from topics import wire
-from topics.record import Kind
+from topics import wire, write_request
+from topics.record import EXEMPLARS, HISTOGRAMS, Kind
 
 if TYPE_CHECKING:
     from agents.rewrite import Rules
@@ -20,6 +20,15 @@ class MetricsCodec:
 
     kind = Kind.METRICS
     first_bytes = frozenset({_SERIES << 3 | wire.LENGTH_DELIMITED, _METADATA << 3 | wire.LENGTH_DELIMITED})
+
+    def __init__(self, unwanted: int = 0) -> None:
+        """`unwanted`: EXEMPLARS and HISTOGRAMS (topics.record), as far as the backend is not to have them."""
+        self.unwanted = unwanted
+
+    def strip(self, body: bytes, extras: int) -> tuple[bytes, int]:
+        """See `Codec`. An exemplar is no item, a native histogram is one."""
+        exemplars, histograms = bool(extras & EXEMPLARS), bool(extras & HISTOGRAMS)
+        return write_request.without(body, exemplars=exemplars, histograms=histograms)
 
     def parts(self, body: bytes) -> list[Part]:
         """Each series and each metadata message by itself."""

@@ -6,13 +6,13 @@ once: whatever is joined into a request must be a whole message, or it would swa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agents.batch import Limits, Piece, Record
 from topics import compression, wire
 from topics.errors import BadRecord, CorruptBlock, CorruptMessage, TooLarge
-from topics.record import VERSION, RecordHeaders
+from topics.record import VERSION, RecordHeaders, extras
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agents.rewrite import Rewriter
 
 _VERSION = b"%d" % VERSION
+NOT_SENT = "send_native_histograms"
+"""The rule that native histograms fall under at a backend that is not to have them: the key that says so."""
 
 
 @dataclass(slots=True)
@@ -70,12 +72,24 @@ class Preparer:
             if headers is not None and headers.kind is not self._codec.kind:
                 raise BadRecord(f"a record of {headers.kind} in a topic of {self._codec.kind}")
         trusted = ours and self._plausible(record.value)
-        if trusted and self._rewriter is None and not self._too_many(items):
+        unwanted = self._unwanted(record, ours=ours)
+        if trusted and self._rewriter is None and not unwanted and not self._too_many(items):
             return Prepared(items, [Piece(record, record.value, items)] if len(record.value) > 1 else [])
         body = _decoded(record)
         if not trusted:
             self._codec.parts(body)  # raises for what is not a whole message
-        return self._rewritten(record, body, items, trusted=trusted)
+        if not unwanted:
+            return self._rewritten(record, body, items, trusted=trusted)
+        stripped, lost = self._codec.strip(body, unwanted)
+        prepared = self._rewritten(replace(record, value=compression.compress(stripped)), stripped, items - lost)
+        pieces = [replace(piece, record=record) for piece in prepared.pieces]
+        ruled_out = {**prepared.ruled_out, NOT_SENT: lost} if lost else prepared.ruled_out
+        return Prepared(items, pieces, ruled_out)
+
+    def _unwanted(self, record: Record, *, ours: bool) -> int:
+        """What must be taken out before this backend sees the record. Of a foreign one nobody says what it holds."""
+        unwanted = self._codec.unwanted
+        return unwanted & extras(record.headers) if unwanted and ours else unwanted
 
     def _said(self, record: Record) -> int | None:
         """The count in the headers of our own producers' record of this kind; None for any other record.
@@ -105,7 +119,7 @@ class Preparer:
             return None
         return self._piece(piece.record, parts[:middle]), self._piece(piece.record, parts[middle:])
 
-    def _rewritten(self, record: Record, body: bytes, items: int, *, trusted: bool) -> Prepared:
+    def _rewritten(self, record: Record, body: bytes, items: int, *, trusted: bool = False) -> Prepared:
         ruled_out: Mapping[str, int] = {}
         block: bytes | None = record.value
         if self._rewriter is not None:

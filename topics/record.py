@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VERSION = 1
+EXEMPLARS, HISTOGRAMS = 1, 2
+_EXTRAS = {EXEMPLARS: "exemplars", HISTOGRAMS: "histograms"}
 
 
 class Kind(StrEnum):
@@ -28,7 +30,8 @@ class RecordHeaders:
     `series`/`samples`: how many are in the value (streams/entries for logs); `min_ts_ms`/`max_ts_ms`: the oldest and
     newest timestamp in it, Unix milliseconds; `producer`: the id of the producing process, new at each start;
     `sequence`: counts that producer's records in this partition from 0, so that a gap or a repeat shows; `fragments`:
-    the decoded sizes of the fragments that the value was joined from, in order, where there is more than one.
+    the decoded sizes of the fragments that the value was joined from, in order, where there is more than one;
+    `extras`: what series hold beside ordinary samples: EXEMPLARS, HISTOGRAMS, both as a sum, or 0.
     """
 
     kind: Kind
@@ -41,6 +44,7 @@ class RecordHeaders:
     tenant: str = ""
     version: int = VERSION
     fragments: tuple[int, ...] = ()
+    extras: int = 0
 
     def encode(self) -> list[tuple[str, bytes]]:
         """As Kafka headers: ASCII decimals and UTF-8 text. The tenant is left out when there is none."""
@@ -58,6 +62,8 @@ class RecordHeaders:
             headers.append(("tenant", self.tenant.encode()))
         if len(self.fragments) > 1:
             headers.append(("fragments", b",".join([b"%d" % size for size in self.fragments])))
+        if self.extras:
+            headers.append(("extras", ",".join([name for bit, name in _EXTRAS.items() if self.extras & bit]).encode()))
         return headers
 
     @classmethod
@@ -84,7 +90,14 @@ class RecordHeaders:
             tenant=_text(found, "tenant") if "tenant" in found else "",
             version=version,
             fragments=_sizes(found),
+            extras=extras(found),
         )
+
+
+def extras(headers: Mapping[str, bytes]) -> int:
+    """What the header of this name says; names that we do not know are ignored."""
+    said = headers.get("extras", b"").split(b",")
+    return sum(bit for bit, name in _EXTRAS.items() if name.encode() in said)
 
 
 def _raw(headers: Mapping[str, bytes], name: str) -> bytes:

@@ -34,6 +34,7 @@ _METADATA_TAG = b"\x1a"
 _SAMPLE_HEAD = struct.Struct("<BBBdB")
 _DOUBLE = struct.Struct("<d")
 _LABEL_TAG = 0x0A
+_SAMPLE_TAG = 0x12
 _SERIES_SAMPLES, _SERIES_EXEMPLARS, _SERIES_HISTOGRAMS = 2, 3, 4
 
 
@@ -192,3 +193,30 @@ def count_samples(raw: bytes) -> int:
         return 1
     rest = raw[pos:]
     return sum(number in (_SERIES_SAMPLES, _SERIES_HISTOGRAMS) for number, _, _, _ in walk(rest))
+
+
+def without(body: bytes, *, exemplars: bool, histograms: bool) -> tuple[bytes, int]:
+    """A body that has lost its exemplars, its native histograms, or both; and how many histograms that were.
+
+    A series of which nothing is left is left out. Metadata stays. Raises CorruptMessage.
+    """
+    unwanted = {number for number, lost in ((_SERIES_EXEMPLARS, exemplars), (_SERIES_HISTOGRAMS, histograms)) if lost}
+    series, metadata = split_all(body)
+    kept: list[bytes] = []
+    lost = 0
+    for raw in series:
+        end = labels_end(raw)
+        if len(raw) - end == ONE_SAMPLE_BYTES and raw[end] == _SAMPLE_TAG:
+            kept.append(raw)
+            continue
+        fields = [raw[:end]]
+        before = end
+        for number, _, _, stop in walk(raw[end:]):
+            if number not in unwanted:
+                fields.append(raw[before : end + stop])
+            elif number == _SERIES_HISTOGRAMS:
+                lost += 1
+            before = end + stop
+        if len(fields) > 1:
+            kept.append(b"".join(fields))
+    return join(kept) + join_metadata(metadata), lost

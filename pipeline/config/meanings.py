@@ -117,6 +117,8 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "name": "The backend's name, part of its consumer group: renaming it starts it anew. Letters, digits, `_.-`.",
         "remote_timeout": "How long a request may take.",
         "protobuf_message": "Remote write 1.0 or 2.0. A receiver that does not know 2.0 gets 1.0, and the log says so.",
+        "send_exemplars": "Whether exemplars are sent too. Kafka holds them in any case.",
+        "send_native_histograms": "Whether native histograms are sent too; else they count as ruled out by this key.",
         "profile": "headrace's own: whose words its answers hold. `generic` knows those of all of them.",
         "headers": "Headers of every request; values are treated as secrets.",
         "write_relabel_configs": f"For series on their way to this backend. {_RULES}",

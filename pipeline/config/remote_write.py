@@ -97,6 +97,8 @@ class RemoteWriteConfig(HttpClientConfig):
     name: Text = Field(default_factory=lambda data: f"rw-{short_hash(data.get('url', ''))}")
     remote_timeout: Annotated[Duration, above_zero("30s")] = 30.0
     protobuf_message: Literal["prometheus.WriteRequest", "io.prometheus.write.v2.Request"] = "prometheus.WriteRequest"
+    send_exemplars: Boolean = False
+    send_native_histograms: Boolean = False
     profile: BackendProfile = "generic"
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
@@ -105,8 +107,6 @@ class RemoteWriteConfig(HttpClientConfig):
     enable_http2: Boolean = False
 
     FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
-        "send_exemplars": NotYet(("false",)),
-        "send_native_histograms": NotYet(("false",)),
         "round_robin_dns": NotYet(("false",)),
         "failed_request_logging": NotYet(("false",)),
         "sigv4": NotYet(presence=True),

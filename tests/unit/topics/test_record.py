@@ -7,13 +7,19 @@ from dataclasses import replace
 import pytest
 
 from topics.errors import BadRecord
-from topics.record import Kind, RecordHeaders
+from topics.record import EXEMPLARS, HISTOGRAMS, Kind, RecordHeaders
 
 HEADERS = RecordHeaders(Kind.METRICS, 100, 250, -5, 1_763_725_000_000, "scraper-1", 42, tenant="té")
 
 
 @pytest.mark.parametrize(
-    "headers", [HEADERS, RecordHeaders(Kind.LOGS, 0, 0, 0, 0, "", 0), replace(HEADERS, fragments=(7, 0, 12345))]
+    "headers",
+    [
+        HEADERS,
+        RecordHeaders(Kind.LOGS, 0, 0, 0, 0, "", 0),
+        replace(HEADERS, fragments=(7, 0, 12345)),
+        replace(HEADERS, extras=EXEMPLARS | HISTOGRAMS),
+    ],
 )
 def test_headers_survive(headers):
     assert RecordHeaders.decode(headers.encode()) == headers
