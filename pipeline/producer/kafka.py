@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.config.kafka import ProducerConfig
     from pipeline.producer.appender import Fragment
+    from pipeline.producer.gate import Gate
     from pipeline.telemetry.metrics import Telemetry
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class KafkaProducer:
         producer_id: str = "headrace",
         *,
         flush_s: float = 8.0,
+        gate: Gate | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -75,6 +77,7 @@ class KafkaProducer:
             headers=self._headers,
             on_ack=self._on_ack,
             security=security,
+            gate=gate,
         )
         self._appenders: dict[str, KafkaAppender] = {}
         self._gathering = asyncio.Event()
@@ -157,6 +160,21 @@ class KafkaProducer:
                 waited_s = self._clock.monotonic() - began_s
                 log.error("%d samples were not acknowledged by Kafka within %.1f s: %s", left, waited_s, state)
         return left
+
+    async def settle(self) -> None:
+        """Return when all that was appended until now is acknowledged, or counted as lost. More may come meanwhile.
+
+        As long as it takes; cancelling is safe.
+        """
+        for appender in self._appenders.values():
+            appender.close_all()
+        await self._spool.wait_until_past({lane: lane.next_sequence for lane in self._spool.lanes})
+
+    async def discard(self, reason: str) -> int:
+        """Let go of all that is not acknowledged: it is somebody else's turn. How many samples are lost by that."""
+        for appender in self._appenders.values():
+            appender.close_all()
+        return await self._sender.discard(reason)
 
     # What the appenders need.
 

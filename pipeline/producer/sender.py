@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,8 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from pipeline.producer.ending import abandon
+from pipeline.producer.gate import guard
 from topics import admin
 from topics.errors import KafkaUnavailable
 from topics.keys import record_key
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from pipeline.clock import Clock
+    from pipeline.producer.gate import Gate
     from pipeline.producer.spool import Lane, Parcel, Spool
     from topics.record import RecordHeaders
 
@@ -45,7 +48,6 @@ log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 _SILENT_S: Final = 5.0  # without an acknowledgement for so long, something is wrong with Kafka
 _WATCH_S: Final = 1.0
-_STOP_S: Final = 1.0
 _REQUEST_S: Final = 20.0  # a broker that has frozen is left after this; its records are sent again, same sequence
 _BATCH_HEADER_BYTES: Final = 256  # more than a batch of one record has besides the record
 _BATCH_BYTES: Final = 1024 * 1024
@@ -65,8 +67,13 @@ class Sender:
         headers: Callable[[Lane, Parcel], RecordHeaders],
         on_ack: Callable[[Lane, Parcel, float], None],
         security: Mapping[str, Any] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """`headers(lane, parcel)` makes a record's headers; `on_ack(lane, parcel, waited_s)` is told of each ack."""
+        self._gate = gate
+        self._discarding = ""
+        self._discarded = asyncio.Event()
+        self._lost = 0
         self._brokers = brokers
         self._spool = spool
         self._clock = clock
@@ -130,9 +137,28 @@ class Sender:
                 finally:
                     self._producer = None
                     self._why_not = "connecting again"
+            if self._discarding:
+                self._lost, self._discarding = self._spool.abandon(self._discarding), ""
+                self._discarded.set()
+                continue
             self._spool.recall()
             log.warning("the Kafka client is replaced: what was not acknowledged is sent again")
             await self._clock.sleep(_RETRY_S)
+
+    async def discard(self, reason: str) -> int:
+        """Let go of all that is not acknowledged, and return when none of it can reach Kafka any more; the samples.
+
+        What was on its way may be there or not; it counts as lost. The client has to go with it, for it has taken
+        records that it would send by itself.
+        """
+        if self._producer is None:
+            return self._spool.abandon(reason)  # no client has anything
+        self._discarding = reason
+        self._discarded.clear()
+        self._broken.set()
+        self._answered.set()
+        await self._discarded.wait()
+        return self._lost
 
     async def watch(self) -> None:
         """Say it once when Kafka falls silent, and once when it is back. Ends by cancellation."""
@@ -150,7 +176,7 @@ class Sender:
 
     async def _last_answers(self) -> None:
         """Wait until the client has no record any more whose fate is open: sent again it could be there twice."""
-        while self._in_flight:
+        while self._in_flight and not self._discarding:
             self._answered.clear()
             await self._answered.wait()
 
@@ -172,7 +198,7 @@ class Sender:
             try:
                 await producer.start()
             except (KafkaError, OSError) as error:
-                await _stop(producer)
+                await abandon(producer)
                 self._why_not = f"no Kafka answers at {self._brokers}: {error or type(error).__name__}"
                 if self._why_not != said:
                     log.warning("%s; trying again every %g s", self._why_not, _RETRY_S)
@@ -180,15 +206,17 @@ class Sender:
                 await self._clock.sleep(_RETRY_S)
                 continue
             except BaseException:
-                await _stop(producer)
+                await abandon(producer)
                 raise
             break
         producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 — see the first fact above
+        if self._gate is not None:
+            guard(producer, self._gate)
         log.info("connected to Kafka at %s", self._brokers)
         try:
             yield producer
         finally:
-            await _stop(producer)
+            await abandon(producer)
 
     def _limit(self) -> int:
         return min(self._limits.values(), default=_BATCH_BYTES)
@@ -276,21 +304,3 @@ class Sender:
             self._limits[lane.topic],
         )
         self._spool.refuse(lane, parcel, "refused_by_kafka")
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """End a client without waiting for a broker that may be away: the spool still has what was not acknowledged.
-
-    Its own `stop` waits for every batch, without end while Kafka is away, and failing the batches by force makes it
-    trip over its own books. So: its task is cancelled (the first time it still waits for a request's answer, the
-    second time not), then the connections are closed.
-    """
-    task = producer._sender.sender_task  # noqa: SLF001 — guarded by the tests of aiokafka
-    for _ in range(2):
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait((task,), timeout=_STOP_S)
-    producer._closed = True  # noqa: SLF001 — else it warns that nobody stopped it
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_STOP_S):
-            await producer.client.close()

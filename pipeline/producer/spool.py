@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.clock import Clock
     from pipeline.producer.packer import Packed
@@ -48,6 +48,12 @@ class Lane:
     next_sequence: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def oldest(self) -> int:
+        """The sequence of the oldest parcel that is still here; the next one's when there is none."""
+        line = self.handed or self.waiting
+        return line[0].sequence if line else self.next_sequence
+
 
 class Spool:
     """All lanes of one process, and their common bound."""
@@ -65,6 +71,7 @@ class Spool:
         self._empty.set()
         self._window = asyncio.Event()
         self._window.set()
+        self._progress = asyncio.Event()
         self.size_bytes = 0
         self.handed_bytes = 0
         self.samples = 0
@@ -94,6 +101,12 @@ class Spool:
     async def wait_until_empty(self) -> None:
         """Return when everything was acknowledged or dropped."""
         await self._empty.wait()
+
+    async def wait_until_past(self, marks: Mapping[Lane, int]) -> None:
+        """Return when every lane has got rid of its parcels with a sequence below its mark. Safe to cancel."""
+        while any(lane.oldest < mark for lane, mark in marks.items()):
+            self._progress.clear()
+            await self._progress.wait()
 
     def put(self, lane: Lane, parcel: Parcel) -> None:
         """Add at the end of the lane. Without a receipt it is droppable: the oldest such go first when it gets full.
@@ -199,5 +212,6 @@ class Spool:
         self.size_bytes -= parcel.size_bytes
         self.samples -= parcel.packed.samples
         self._room.set()
+        self._progress.set()
         if not self.samples and not self.size_bytes:
             self._empty.set()

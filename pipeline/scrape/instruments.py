@@ -27,6 +27,8 @@ class Instruments:
         self._duration = telemetry.histogram(catalogue.SCRAPE_DURATION)
         self.missed = telemetry.counter(catalogue.SCRAPES_MISSED)
         self.targets = telemetry.gauge(catalogue.SCRAPE_TARGETS)
+        self.elsewhere = telemetry.gauge(catalogue.SCRAPE_TARGETS_ELSEWHERE)
+        self.exceeded = telemetry.counter(catalogue.SCRAPE_TARGETS_EXCEEDED)
 
     def note(self, scraped: Scraped, duration_s: float, *, failed: bool) -> None:
         """Count one scrape."""

@@ -61,6 +61,8 @@ class ScrapeLoop:
         self.target = target
         self.state = LoopState()
         self.cache = cache
+        self.may_scrape: Callable[[], bool] = lambda: True
+        """Asked at each turn: False where another replica may be the target's owner by now."""
         self._report = report
         self._fetcher = fetcher
         self._appender = appender
@@ -92,7 +94,10 @@ class ScrapeLoop:
             aligned_ms += round((now_ms - aligned_ms) / interval_ms) * interval_ms
             on_time = abs(now_ms - aligned_ms) <= min(TOLERANCE_MS, interval_ms / 100)
             self._next_ms = aligned_ms + interval_ms
-            await self._scrape(aligned_ms if on_time else now_ms)
+            if self.may_scrape():
+                await self._scrape(aligned_ms if on_time else now_ms)
+            else:
+                self._instruments.missed.inc()
             if self.cache.wants_pressing:
                 await self._press()
             turn += interval_s
@@ -114,6 +119,12 @@ class ScrapeLoop:
         await self._clock.sleep(wait_s + self.target.interval_s * 1.1)
         if not is_taken():
             self._appender.append(self.cache.end(self._next_ms) + self._report.end(self._next_ms))
+
+    def end_now(self) -> None:
+        """The same markers at once, with the time of now; the loop must have ended."""
+        now_ms = int(self._clock.now() * 1000)
+        if self.state.health != "unknown":
+            self._appender.append(self.cache.end(now_ms) + self._report.end(now_ms))
 
     async def _sleep(self, delay_s: float) -> None:
         if delay_s <= 0 or self._stopping:

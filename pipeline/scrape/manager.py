@@ -13,7 +13,7 @@ from pipeline.scrape.pool import ScrapePool, Surroundings
 from pipeline.scrape.target import offset_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.clock import Clock
     from pipeline.config.scrape import ScrapeConfig
@@ -25,7 +25,22 @@ if TYPE_CHECKING:
 class ScrapeManager:
     """Use as ``async with``: inside, the jobs applied are scraped; leaving stops them without staleness markers."""
 
-    def __init__(self, appender: Appender, *, telemetry: Telemetry, clock: Clock) -> None:
+    def __init__(
+        self,
+        appender: Appender,
+        *,
+        telemetry: Telemetry,
+        clock: Clock,
+        name: str = "",
+        owns: Callable[[str], bool] = lambda _url: True,
+        may_scrape: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`name` and the external labels decide when within the interval targets are scraped: the same for all that
+        share targets (default: the host's name). `owns(url)`, `may_scrape()`: see `Surroundings`.
+        """
+        self._name = name or socket.gethostname()
+        self._owns = owns
+        self._may_scrape = may_scrape
         self._appender = appender
         self._clock = clock
         self._instruments = Instruments(telemetry)
@@ -66,7 +81,9 @@ class ScrapeManager:
             self._reading,
             self._heap,
             external_labels,
-            offset_seed(socket.gethostname(), external_labels),
+            offset_seed(self._name, external_labels),
+            lambda target: self._owns(target.url),
+            self._may_scrape,
         )
         wanted = {config.job_name: config for config in configs}
         for job in [job for job in self._pools if job not in wanted]:
@@ -86,6 +103,24 @@ class ScrapeManager:
         """The targets that discovery has for a job now."""
         if job in self._pools:
             self._pools[job].sync(groups)
+
+    def owners_changed(self) -> None:
+        """Ask again which targets are ours."""
+        for pool in [*self._pools.values(), *self._ended]:
+            pool.refresh()
+
+    async def handed_over(self, timeout_s: float) -> frozenset[str]:
+        """Wait until the scrapes under way of targets handed over have ended; the URLs of those that have not."""
+        late = {task: target for pool in [*self._pools.values(), *self._ended] for task, target in pool.leaving.items()}
+        if not late:
+            return frozenset()
+        _, pending = await asyncio.wait(late, timeout=timeout_s)
+        return frozenset(late[task].url for task in pending)
+
+    def drop(self) -> None:
+        """End all scrapes at once, without markers; `owners_changed` begins again with what is ours then."""
+        for pool in [*self._pools.values(), *self._ended]:
+            pool.drop()
 
     async def _client(self, config: ScrapeConfig) -> HttpClient:
         """A client for a job. Those of configurations before close at the end: a scrape may still be using one."""

@@ -28,7 +28,7 @@ METRICS = {name: value for name, value in vars(catalogue).items() if isinstance(
 DOORS = {
     "faust": ("agents/",),
     "mode": ("agents/",),
-    "aiokafka": ("agents/", "pipeline/producer/", "topics/admin.py"),
+    "aiokafka": ("agents/", "pipeline/producer/", "pipeline/ownership/", "topics/admin.py"),
     "re2": ("pipeline/relabel/",),
     "yaml": ("pipeline/config/", "pipeline/demo/"),
     "google": ("topics/",),
