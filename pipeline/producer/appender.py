@@ -19,7 +19,7 @@ class Fragment:
 
     `payload`: one or more whole top-level fields, or a snappy block of such if `compressed`; `series`/`samples` count
     what is in it (streams/entries for logs); `min_ts_ms` and `max_ts_ms` are Unix milliseconds; `tenant`: whose they
-    are, where a source knows it; a record never mixes tenants.
+    are, where a source knows it; a record never mixes tenants; `extras`: as in `RecordHeaders`.
     """
 
     partition: int
@@ -30,6 +30,7 @@ class Fragment:
     max_ts_ms: int
     compressed: bool = False
     tenant: str = ""
+    extras: int = 0
 
 
 class Appender(Protocol):

@@ -217,6 +217,7 @@ class KafkaProducer:
             producer=self._id,
             sequence=parcel.sequence,
             fragments=packed.fragments,
+            extras=packed.extras,
         )
 
     def _on_ack(self, lane: Lane, parcel: Parcel, waited_s: float) -> None:

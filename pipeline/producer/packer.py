@@ -41,14 +41,15 @@ class Packed:
     min_ts_ms: int
     max_ts_ms: int
     fragments: tuple[int, ...] = ()
+    extras: int = 0
 
 
 class Pile:
     """What is gathered for one partition. `size_bytes`: what it holds in memory, compressed and not yet."""
 
     __slots__ = (
-        "_blocks", "_fragments", "_raw", "born_s", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes", "samples",
-        "series", "size_bytes",
+        "_blocks", "_fragments", "_raw", "born_s", "extras", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes",
+        "samples", "series", "size_bytes",
     )  # fmt: skip
 
     def __init__(self, partition: int, born_s: float) -> None:
@@ -60,6 +61,7 @@ class Pile:
         self.samples = 0
         self.min_ts_ms = 0
         self.max_ts_ms = 0
+        self.extras = 0
         self._blocks: list[bytes] = []
         self._fragments: list[int] = []
         self._raw = bytearray()
@@ -86,6 +88,7 @@ class Pile:
             self.max_ts_ms = max(self.max_ts_ms, fragment.max_ts_ms)
         else:
             self.min_ts_ms, self.max_ts_ms = fragment.min_ts_ms, fragment.max_ts_ms
+        self.extras |= fragment.extras
         self.series += fragment.series
         self.samples += fragment.samples
 
@@ -95,7 +98,9 @@ class Pile:
         value = join_blocks(self._blocks)
         told = self._fragments if len(self._fragments) <= _FRAGMENTS_TOLD else ()
         return Packed(
-            self.partition, value, self.series, self.samples, self.min_ts_ms, self.max_ts_ms, fragments=tuple(told)
+            *(self.partition, value, self.series, self.samples, self.min_ts_ms, self.max_ts_ms),
+            fragments=tuple(told),
+            extras=self.extras,
         )
 
     def _squeeze(self) -> None:
@@ -178,11 +183,11 @@ def _split(fragment: Fragment, count: Callable[[bytes], int], limit_bytes: int) 
     begin = pos = series = samples = 0
     for number, _, start, end in walk(body):
         if end - begin > limit_bytes and pos > begin:
-            yield Fragment(fragment.partition, body[begin:pos], series, samples, fragment.min_ts_ms, fragment.max_ts_ms)
+            yield replace(fragment, payload=body[begin:pos], series=series, samples=samples)
             begin, series, samples = pos, 0, 0
         if number == _ITEM_FIELD:
             series += 1
             samples += count(body[start:end])
         pos = end
     if pos > begin:
-        yield Fragment(fragment.partition, body[begin:pos], series, samples, fragment.min_ts_ms, fragment.max_ts_ms)
+        yield replace(fragment, payload=body[begin:pos], series=series, samples=samples)

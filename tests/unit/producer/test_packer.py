@@ -13,7 +13,7 @@ from tests.support.producing import numbered
 from topics import push_request, write_request
 from topics.compression import compress, decoded_size, decompress
 from topics.pb.write_request_pb2 import WriteRequest
-from topics.record import Kind
+from topics.record import EXEMPLARS, HISTOGRAMS, Kind
 
 KIB = 1024
 
@@ -138,3 +138,25 @@ def test_log_streams_are_counted_by_entries():
     parts = list(packer.parts(Fragment(0, payload, 2000, 20_000, 0, 0)))
     assert len(parts) > 1
     assert (sum(part.series for part in parts), sum(part.samples for part in parts)) == (2000, 20_000)
+
+
+def test_a_record_tells_what_extras_its_fragments_hold_and_the_next_one_forgets_them():
+    packer = _packer(record_bytes=10**9)
+    plain = numbered(0, 0, 1)
+    for extras in (0, EXEMPLARS, HISTOGRAMS, 0):
+        packer.add(replace(plain, extras=extras), 0.0)
+    packed = packer.close(0)
+    assert packed is not None
+    assert packed.extras == EXEMPLARS | HISTOGRAMS
+    packer.add(plain, 0.0)
+    packed = packer.close(0)
+    assert packed is not None
+    assert packed.extras == 0
+
+
+def test_the_parts_of_a_cut_fragment_keep_tenant_and_extras():
+    packer = _packer(max_message_bytes=32 * KIB)
+    whole = replace(numbered(0, 0, 2000), tenant="a", extras=EXEMPLARS)
+    parts = list(packer.parts(whole))
+    assert len(parts) > 1
+    assert {(part.tenant, part.extras) for part in parts} == {("a", EXEMPLARS)}
