@@ -84,7 +84,8 @@ class ParsedSample:
 
     `start:series_end` is the series as written (with its leading whitespace, without what follows), `value_start` the
     first byte of the value and `end` one past the newline, all offsets into the document. `name` and `pairs` are as
-    written, quotes removed and escapes kept; `metric_type` is that of the last TYPE line before.
+    written, quotes removed and escapes kept; `metric_type` is that of the last TYPE line before. `usual`: all that
+    stands in the braces of a line without escapes and unusual spacing; `pairs` is empty then.
     """
 
     start: int
@@ -99,11 +100,12 @@ class ParsedSample:
     exemplars: tuple[ParsedExemplar, ...] = ()
     start_ms: int | None = None
     histogram: NativeHistogram | None = None
+    usual: bytes | None = None
 
     @property
     def key(self) -> bytes:
         """The series as its parts were written, with the TYPE that may rewrite a label."""
-        parts = [self.metric_type, self.name]
+        parts = [self.metric_type, self.name, self.usual or b""]
         for pair in self.pairs:
             parts += pair
         return b"\xff".join(parts)
@@ -114,14 +116,20 @@ class ParsedSample:
         Bytes that are not UTF-8 (possible in quoted names only) become lone surrogates.
         """
         normalised = _NORMALISED.get(self.metric_type)
-        labels = [("__name__", unescape(self.name))]
-        for raw_name, raw_value in self.pairs:
-            name, value = unescape(raw_name), unescape(raw_value)
-            if name == normalised:
-                number = parse_go(value.encode())
-                value = value if number is None else format_openmetrics(number)
-            labels.append((name, value))
-        return labels
+        if self.usual is None:
+            labels = [(unescape(name), unescape(value)) for name, value in self.pairs]
+        else:
+            parts = f",{self.usual.decode()}".split('"')  # ,a= x ,b= y and what follows the last quote
+            labels = [(name[1:-1], value) for name, value in zip(parts[:-1:2], parts[1::2], strict=True)]
+        if normalised is not None:
+            labels = [(name, _canonical(value) if name == normalised else value) for name, value in labels]
+        return [("__name__", unescape(self.name)), *labels]
+
+
+def _canonical(value: str) -> str:
+    """A bound as a canonical float, where it is a number."""
+    number = parse_go(value.encode())
+    return value if number is None else format_openmetrics(number)
 
 
 @dataclass(slots=True)

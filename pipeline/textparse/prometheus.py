@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 
+from pipeline.textparse.document import Document, is_utf8, quote
 from pipeline.textparse.floats import parse_value
-from pipeline.textparse.parsed import UNDESCRIBED, Metadata, ParsedSample, unescape_help
-from topics.errors import ParseError
+from pipeline.textparse.parsed import ParsedSample, unescape_help
 
 _WHITESPACE = re.compile(rb"[ \t]*+")
 _METRIC_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")
@@ -31,24 +31,15 @@ _LABEL_VALUE = re.compile(rb'"(?:\\\x00*+[^\n\x00]|[^\\"])*+"\x00*+')
 _PAIR = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="((?:\\\x00*+[^\n\x00]|[^\\"])*+)"(?!\x00)(?:,(?=[a-zA-Z_]))?')
 
 _INT64_MAX = 2**63 - 1
-_EXCERPT = 80
 _TYPES = frozenset((b"counter", b"gauge", b"histogram", b"summary", b"untyped"))
 _KNOWN_AS = {b"untyped": "unknown"}
 
 
-class PrometheusParser:
-    """Walks one document, sample by sample.
-
-    `position` and `metric_type` (of the last TYPE line) may be set between calls, always to the start of a line: so
-    a caller passes lines that it knows already.
-    """
+class PrometheusParser(Document):
+    """Walks one document, sample by sample; what a caller may set in between: see `Document`."""
 
     def __init__(self, body: bytes) -> None:
-        self.body = body + b"\n"
-        self.position = 0
-        self.metric_type = b""
-        self.ended = False
-        self.metadata: dict[str, Metadata] = {}
+        super().__init__(body + b"\n")
 
     def next(self) -> ParsedSample | None:
         """The next sample, or None at the end of the document. Raises ParseError."""
@@ -58,10 +49,21 @@ class PrometheusParser:
                 return sample
         return None
 
+    def finish(self) -> None:
+        """Say that all lines were passed. Any end is a legal one in this format."""
+
     def step(self) -> ParsedSample | None:
         """Pass one entry: an empty line, a comment, or the sample that is returned. Sets `ended`. Raises ParseError."""
         body = self.body
         start = self.position
+        usual = self.usual(start)
+        if usual is not None:
+            if body[usual.end] == 0x0A:
+                usual.end += 1
+            else:
+                usual.timestamp_ms, usual.end = self._suffix(usual.end)
+            self.position = usual.end
+            return usual
         position = _skip(body, start)
         if position >= len(body):
             self.ended = True
@@ -77,14 +79,6 @@ class PrometheusParser:
             return self._sample(start, position)
         return None
 
-    def line(self, position: int) -> int:
-        """The number of the line that holds this byte, from 1."""
-        return self.body.count(b"\n", 0, position) + 1
-
-    def column(self, position: int) -> int:
-        """Which byte of its line this is, from 1."""
-        return position - self.body.rfind(b"\n", 0, position)
-
     def _sample(self, start: int, position: int) -> ParsedSample:
         body = self.body
         name: bytes | None = None
@@ -94,19 +88,19 @@ class PrometheusParser:
             name, series_end = body[start : bare.end()], bare.end()
             position = _skip(body, series_end)
         elif body[position] != 0x7B:
-            raise self._error(position, "expected a metric name, a comment or a new line")
+            raise self.error(position, "expected a metric name, a comment or a new line")
         if body[position] == 0x7B:
             name, position = self._labels(position + 1, name, pairs)
             series_end = position
             position = _skip(body, position)
         if name is None:
-            raise self._error(start, "metric name not set")
+            raise self.error(start, "metric name not set")
         value = _VALUE.match(body, position)
         if value is None:
-            raise self._error(position, "expected a value after the metric")
+            raise self.error(position, "expected a value after the metric")
         number = parse_value(value[0])
         if number is None:
-            raise self._error(position, f"{_quote(value[0])} is not a value", excerpt=False)
+            raise self.error(position, f"{quote(value[0])} is not a value", excerpt=False)
         timestamp_ms, end = self._suffix(value.end())
         self.position = end
         return ParsedSample(start, series_end, position, end, name, pairs, self.metric_type, number, timestamp_ms)
@@ -119,20 +113,20 @@ class PrometheusParser:
             return None, position + 1
         digits = _TIMESTAMP.match(body, position)
         if digits is None:
-            raise self._error(position, "expected a timestamp or a new line")
+            raise self.error(position, "expected a timestamp or a new line")
         timestamp_ms = int(digits[0]) if len(digits[0]) < 4000 else _INT64_MAX + 1
         if timestamp_ms > _INT64_MAX:
-            raise self._error(position, "timestamp out of range")
+            raise self.error(position, "timestamp out of range")
         position = _skip(body, digits.end())
         if body[position] != 0x0A:
-            raise self._error(position, "expected a new line after the timestamp")
+            raise self.error(position, "expected a new line after the timestamp")
         return timestamp_ms, position + 1
 
     def _labels(self, position: int, name: bytes | None, pairs: list[tuple[bytes, bytes]]) -> tuple[bytes | None, int]:
         """What stands in braces; returns the name (given before, or found in here) and one past the closing brace."""
         body = self.body
         while pair := _PAIR.match(body, position):
-            self._check_utf8(position, pair[2])
+            self.check_utf8(position, pair[2])
             pairs.append((pair[1], pair[2]))
             position = pair.end()
         position = _skip(body, position)
@@ -143,19 +137,19 @@ class PrometheusParser:
             after = _skip(body, name_end)
             if quoted and body[after] in b",}":
                 if name is not None:
-                    raise self._error(position, "metric name already set")
+                    raise self.error(position, "metric name already set")
                 name = found
                 if body[after] == 0x7D:
                     return name, after + 1
                 position = _skip(body, after + 1)
                 continue
             if body[after] != 0x3D:
-                raise self._error(after, "expected an equals sign")
+                raise self.error(after, "expected an equals sign")
             after = _skip(body, after + 1)
             value = _LABEL_VALUE.match(body, after)
             if value is None:
-                raise self._error(after, "expected a label value")
-            self._check_utf8(after, value[0])
+                raise self.error(after, "expected a label value")
+            self.check_utf8(after, value[0])
             pairs.append((found, value[0][1:-1]))
             position = _skip(body, value.end())
             if body[position] == 0x2C:
@@ -170,7 +164,7 @@ class PrometheusParser:
         quoted = _QUOTED_NAME.match(self.body, position)
         if quoted:
             return quoted[0][1:-1], quoted.end(), True
-        raise self._error(position, "expected a label name")
+        raise self.error(position, "expected a label name")
 
     def _comment(self, position: int) -> bool:
         """Pass a comment, checking HELP and TYPE; False if the document ends in it."""
@@ -197,39 +191,22 @@ class PrometheusParser:
         position = metadata.end()
         name = _METRIC_NAME.match(body, position) or _QUOTED_NAME.match(body, position)
         if name is None:
-            raise self._error(position, f"expected a metric name after {'HELP' if metadata[1] else 'TYPE'}")
+            raise self.error(position, f"expected a metric name after {'HELP' if metadata[1] else 'TYPE'}")
         newline = body.index(b"\n", name.end())
         text = body[name.end() : newline]
         if text.startswith(b"\x00"):
-            raise self._error(name.end(), "expected a new line after the metadata")
+            raise self.error(name.end(), "expected a new line after the metadata")
         if not metadata[1]:
             kind = text[1:]
             if kind not in _TYPES:
-                raise self._error(min(name.end() + 1, newline), f"invalid metric type {_quote(kind)}", excerpt=False)
+                raise self.error(min(name.end() + 1, newline), f"invalid metric type {quote(kind)}", excerpt=False)
             self.metric_type = kind
-            self._describe(name[0], kind=_KNOWN_AS.get(kind) or kind.decode())
-        elif not _is_utf8(text[1:]):
-            raise self._error(name.end() + 1, "the help text is not valid UTF-8", excerpt=False)
+            self.describe(name[0], kind=_KNOWN_AS.get(kind) or kind.decode())
+        elif not is_utf8(text[1:]):
+            raise self.error(name.end() + 1, "the help text is not valid UTF-8", excerpt=False)
         else:
-            self._describe(name[0], text=unescape_help(text[1:]))
+            self.describe(name[0], text=unescape_help(text[1:]))
         return newline
-
-    def _describe(self, name: bytes, *, kind: str | None = None, text: str | None = None) -> None:
-        family = name.strip(b'"').decode("utf-8", "surrogateescape")
-        known = self.metadata.get(family, UNDESCRIBED)
-        self.metadata[family] = Metadata(kind or known.type, known.help if text is None else text)
-
-    def _check_utf8(self, position: int, value: bytes) -> None:
-        if not value.isascii() and not _is_utf8(value):
-            raise self._error(position, f"the label value {_quote(value)} is not valid UTF-8", excerpt=False)
-
-    def _error(self, position: int, message: str, *, excerpt: bool = True) -> ParseError:
-        if excerpt:
-            end = self.body.find(b"\n", position)
-            found = self.body[position : end if end >= 0 else None]
-            message = f"{message}, got {_quote(found) if found else 'the end of the line'}"
-        position = min(position, len(self.body) - 1)
-        return ParseError(self.line(position), message, column=self.column(position))
 
 
 def _skip(body: bytes, position: int) -> int:
@@ -239,16 +216,3 @@ def _skip(body: bytes, position: int) -> int:
     whitespace = _WHITESPACE.match(body, position)
     assert whitespace is not None
     return whitespace.end()
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _quote(text: bytes) -> str:
-    shown = text[:_EXCERPT].decode("utf-8", "backslashreplace")
-    return '"' + shown.replace("\n", "\\n") + ("…" if len(text) > _EXCERPT else "") + '"'

@@ -9,7 +9,6 @@ from pipeline.http_client import HttpClient
 from pipeline.http_client.errors import TimedOut
 from pipeline.relabel.program import Program
 from pipeline.scrape.fetch import Fetcher
-from pipeline.scrape.negotiation import accept_header
 from pipeline.scrape.target import Target, discovered_labels, make_target
 from tests.support.targets import FakeAnswer, FakeTargets
 from topics.errors import ScrapeFailed
@@ -33,12 +32,8 @@ async def test_the_request_says_what_is_wanted_and_how_long_it_may_take() -> Non
     assert headers["X-Prometheus-Scrape-Timeout-Seconds"] == "2.5"
     assert headers["Accept-Encoding"] == "gzip"
     assert headers["Accept"] == (
-        "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+        "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.7,text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
     )
-
-
-def test_protocols_are_asked_for_in_the_order_of_the_configuration() -> None:
-    assert accept_header(("PrometheusText0.0.4",)) == "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
 
 
 async def test_compression_may_be_switched_off() -> None:
@@ -52,10 +47,10 @@ async def test_compression_may_be_switched_off() -> None:
     ("answer", "words"),
     [
         (FakeAnswer(status=503, reason="Service Unavailable"), "server returned HTTP status 503 Service Unavailable"),
-        (FakeAnswer(content_type=""), "sends no Content-Type"),
-        (FakeAnswer(content_type="text/html"), 'unsupported Content-Type "text/html"'),
-        (FakeAnswer(content_type="nonsense"), "unsupported Content-Type"),
-        (FakeAnswer(content_type="application/openmetrics-text; version=1.0.0"), "unsupported Content-Type"),
+        (FakeAnswer(b"a 1\n", content_type=""), "sends no Content-Type"),
+        (FakeAnswer(b"a 1\n", content_type="text/html"), 'unsupported Content-Type "text/html"'),
+        (FakeAnswer(b"a 1\n", content_type="nonsense"), "unsupported Content-Type"),
+        (FakeAnswer(b"a 1\n", content_type="application/openmetrics-text; version=1.0.0"), "unsupported Content-Type"),
         (TimedOut(f"{URL}: no answer in time"), "no answer in time"),
     ],
 )
