@@ -2,7 +2,8 @@
 
 The files of a path form a chain. Its head is read; the others wait, held open, so that nobody can take them away. The
 head is left when it is at its end and its writer has moved on: when the next file has bytes, or when it was quiet
-long enough. A file that was left stays open a while longer, for writers that are late.
+long enough. A file that was left stays open a while longer, for writers that are late; and then until what was read of
+it is committed.
 """
 
 from __future__ import annotations
@@ -10,40 +11,26 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pipeline.tail import siblings
-from pipeline.tail.reader import Block, FileReader
+from pipeline.tail.ancestry import Ancestry
+from pipeline.tail.batch import Batch, Release
+from pipeline.tail.kept_back import KeptBack
+from pipeline.tail.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from pipeline.producer.appender import Fragment
     from pipeline.tail.claims import Claims
-    from pipeline.tail.identity import FileKey
     from pipeline.tail.journal import Journal
     from pipeline.tail.lines import Decoder, Lines
     from pipeline.tail.metrics import TailMetrics
     from pipeline.tail.options import TailOptions
-    from pipeline.tail.positions import Position
+    from pipeline.tail.reader import Block, FileReader
     from pipeline.tail.streams import PathStreams
+    from pipeline.tail.targets import LogTarget
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one turn of a follower yields: lines, the positions they advance, and files it has done with."""
-
-    fragments: list[Fragment] = field(default_factory=list)
-    positions: list[Position] = field(default_factory=list)
-    released: list[FileKey] = field(default_factory=list)
-    lines: int = 0
-    size_bytes: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.fragments or self.positions or self.released)
 
 
 class PathFollower:
@@ -54,110 +41,69 @@ class PathFollower:
         job: str,
         path: str,
         streams: PathStreams,
-        decoder: Decoder,
+        decoder: Callable[[], Decoder],
         *,
         journal: Journal,
         claims: Claims,
         metrics: TailMetrics,
         options: TailOptions,
     ) -> None:
+        """`decoder` makes one that knows nothing yet: at the beginning, and after each error of the journal."""
         self.job = job
         self.path = path
         self.streams = streams
         self.finished = False
+        self.closed = False
         self.error = ""
-        self.last_read_s = 0.0
-        self._decoder = decoder
+        self.pace = Pace()
+        self.target: LogTarget | None = None  # whom it is followed for; kept by `followers.py`
+        self._make_decoder = decoder
+        self._decoder = decoder()
+        self._kept_back = KeptBack(self._decoder)
         self._journal = journal
-        self._store = journal.store
         self._claims = claims
         self._metrics = metrics
         self._options = options
+        self._files = Ancestry(
+            job, path, journal=journal, claims=claims, metrics=metrics, options=options, failed=self._failed
+        )
         self._chain: deque[FileReader] = deque()
         self._left: list[FileReader] = []
-        self._waiting: dict[int, Position] = {}
         self._flushed: list[Lines] = []
         self._gone = False
         self._due = False
 
     # --- beginning ---------------------------------------------------------------------------------------------------
 
-    def start(self, now_s: float) -> bool:
-        """Open the path's file, and before it what was rotated away unread since our last run. Raises OSError.
+    def start(self, now_s: float, *, since_ns: int | None = None) -> bool:
+        """Open the path's file, and before it what was rotated away unread: since our last run, or, for a path that
+        was not there at `since_ns` (Unix ns of file times), since then. Raises OSError.
 
         False: another path's follower has the file.
         """
-        current = FileReader.open(self.job, self.path, self._options)
-        if not self._claims.take(current.key, self.path):
-            current.close()
+        current = self._files.current()
+        if current is None:
             return False
+        self.pace.level_s = now_s
         try:
             current.real_path.encode()  # a path that is not UTF-8 fits into no label and no positions file
-            for reader in self._older_files(current):
+            for reader, position in self._files.older(current, since_ns=since_ns):
                 self._append(reader, now_s)
-            self._resume(current)
-            self._append(current, now_s)
+                if position is not None:
+                    self._kept_back.restore(reader, position)
+            self._join(current, now_s)
         except BaseException:
             current.close()
-            self._claims.release([current.key, *self.close()])
+            self._claims.release([current.key, *(reader.key for reader in self.close())])
             raise
         return True
 
-    def _older_files(self, current: FileReader) -> list[FileReader]:
-        """Files that were this path before, and are not read to their end."""
-        remembered = [one for one in self._store.of_path(self.job, self.path) if one.key != current.key]
-        found = [reader for one in remembered if (reader := self._find_again(one)) is not None]
-        found.sort(key=lambda reader: reader.mtime_ns)
-        if found and self._store.get(current.key) is None:
-            found += self._between(found[-1], current)
-        unread = [reader for reader in found if reader.lag_bytes or reader.serial in self._waiting]
-        for reader in found:
-            if reader not in unread:
-                reader.close()
-                self._claims.release([reader.key])
-        return unread
-
-    def _find_again(self, position: Position) -> FileReader | None:
-        key = position.key
-        real_path = siblings.locate(position.real_path, key.device, key.inode)
-        reader = None
-        if real_path is not None and self._claims.holder(key) in (None, self.path):
-            reader = self._open(real_path)
-        if reader is not None and reader.key == key and reader.resume(position):
-            self._restore(reader, position)
-            return reader
-        if reader is not None:
-            reader.close()
-            self._claims.release([reader.key])
-        if self._claims.holder(key) is None:
-            self._vanished(position)
-        return None
-
-    def _vanished(self, position: Position) -> None:
-        self._journal.forget(position.key)
-        unread = position.size - position.offset
-        if unread > 0:
-            self._metrics.lost_bytes.labels("vanished").inc(unread)
-            log.warning("%s was rotated away and removed while nobody looked: at least %d bytes of it are lost",
-                        position.path, unread)  # fmt: skip
-
-    def _resume(self, reader: FileReader) -> None:
-        position = self._store.get(reader.key)
-        if position is None:
-            return
-        if reader.resume(position):
-            self._restore(reader, position)
-        elif position.offset and not position.done and position.path == self.path:  # else: an inode number used again
-            self._metrics.truncations.inc()
-            log.info("%s was truncated or replaced while nobody looked: read from its beginning", self.path)
-
-    def _restore(self, reader: FileReader, position: Position) -> None:
-        if position.partial_from is None:
-            return
-        for block in reader.reread(position.partial_from, position.offset):
-            self._decoder.restore(block.data, block.start, reader.serial, position.held)
-        if self._decoder.pending_from(reader.serial) is not None:
-            self._waiting[reader.serial] = position
+    def _join(self, reader: FileReader, now_s: float) -> None:
+        """The newest file of the path: where its position says, at the end of the chain."""
+        position = self._files.resume(reader)
+        self._append(reader, now_s)
+        if position is not None:
+            self._kept_back.restore(reader, position)
 
     def _append(self, reader: FileReader, now_s: float) -> None:
         if not reader.resumed:
@@ -165,36 +111,39 @@ class PathFollower:
         reader.quiet_since_s = now_s
         self._chain.append(reader)
 
-    def _open(self, real_path: str | None = None) -> FileReader | None:
-        """Open and claim; None when it cannot be opened or belongs to another path."""
-        try:
-            reader = FileReader.open(self.job, self.path, self._options, real_path=real_path)
-        except OSError as error:
-            self._failed(error)
-            return None
-        if self._claims.take(reader.key, self.path):
-            return reader
-        reader.close()
-        return None
+    def rewind(self, released: Sequence[FileReader], now_s: float) -> None:
+        """Go back to what is committed. `released`: files given away whose last positions may not be.
 
-    def _between(self, last: FileReader, newest: FileReader | None) -> list[FileReader]:
-        """Files that were this path between two looks and are rotated away already."""
+        What was read and not committed is read again from the same open files, be they removed since.
+        """
+        readers = [*released, *self._left, *self._chain]
+        self._left.clear()
+        self._chain.clear()
+        self._flushed.clear()
+        self._decoder = self._make_decoder()
+        self._kept_back = KeptBack(self._decoder)
+        self.finished = False
+        for reader in readers:
+            reader.quiet_since_s = now_s
+            try:
+                done = self._rewind(reader)
+            except OSError as error:
+                self._failed(error)
+                done = False
+            if done and reader is not readers[-1]:
+                self._left.append(reader)
+            else:
+                self._chain.append(reader)
 
-        def known(device: int, inode: int) -> bool:
-            key = replace(last.key, device=device, inode=inode)
-            return (
-                self._claims.holder(key) is not None
-                or self._store.get(key) is not None
-                or (newest is not None and newest.key == key)
-            )
-
-        paths = siblings.rotated_since(newest.real_path if newest else last.real_path, last.mtime_ns, known)
-        found = [reader for path in paths if (reader := self._open(path)) is not None]
-        copies = [one for one in found if last.fingerprint.telling and last.fingerprint.fits(one.fd)]
-        for copy in copies:
-            copy.close()
-            self._claims.release([copy.key])
-        return [one for one in found if one not in copies]
+    def _rewind(self, reader: FileReader) -> bool:
+        """Stand one file where it was committed. True: it had been left, read to its end."""
+        position = self._journal.store.get(reader.key)
+        if position is None or not reader.resume(position):
+            reader.start_anew()
+            self._journal.note(reader.position())
+            return False
+        self._kept_back.restore(reader, position)
+        return position.done and not reader.lag_bytes
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -217,6 +166,8 @@ class PathFollower:
         if found is not None and not same:
             self._rotated(newest, now_s)
         self._gone = found is None
+        if not self.lag_bytes:
+            self.pace.level_s = now_s
         return self._has_work()
 
     def _has_work(self) -> bool:
@@ -246,14 +197,14 @@ class PathFollower:
         if len(self._chain) >= self._options.max_held_files:
             self.error = f"{len(self._chain)} rotated files wait to be read; later ones are not held open"
             return
-        current = self._open()
+        current = self._files.open()
         if current is None:
             return
-        for reader in (*self._between(newest, current), current):
+        for reader in self._files.between(newest, current):
             self._metrics.rotations.inc()
-            if reader is current:
-                self._resume(reader)
             self._append(reader, now_s)
+        self._metrics.rotations.inc()
+        self._join(current, now_s)
         self.error = ""
 
     def _failed(self, error: OSError) -> None:
@@ -277,8 +228,8 @@ class PathFollower:
             return batch
         if not self._read_late(batch, now_s):
             self._read_chain(batch, now_s)
-        if batch.fragments:
-            self.last_read_s = now_s
+        self.pace.bytes += batch.size_bytes
+        self.pace.lines += batch.lines
         return batch
 
     def _read_late(self, batch: Batch, now_s: float) -> bool:
@@ -304,9 +255,7 @@ class PathFollower:
             if self._chain:
                 self._leave(batch, reader, now_s)
             else:
-                self._let_go(batch, reader)
-                self._add_lines(batch, self._decoder.flush())
-                self.finished = True
+                self._finish(batch, reader)
 
     def _may_leave(self, reader: FileReader, now_s: float) -> bool:
         """Whether the head of the chain is at its end for good. Looks once more: its last bytes came before the
@@ -328,18 +277,28 @@ class PathFollower:
         if leftover is not None:
             self._add_block(batch, reader, leftover, done=True)
         else:
-            batch.positions.append(self._position(reader, done=True))
+            batch.positions.append(self._kept_back.position(reader, done=True))
         reader.quiet_since_s = now_s
         self._left.append(reader)
 
-    def _let_go(self, batch: Batch, reader: FileReader) -> None:
-        """Close a file that is read to its end."""
+    def _let_go(self, batch: Batch, reader: FileReader, *, last: bool = False) -> None:
+        """Give away a file that is read to its end. `last`: nothing comes after it, so nothing is kept back."""
         leftover = self._leftover(reader)
         if leftover is not None:
             self._add_block(batch, reader, leftover, done=True)
-        batch.positions.append(self._position(reader, done=True))
-        batch.released.append(reader.key)
-        reader.close()
+        if last:
+            self._add_lines(batch, self._decoder.flush())
+            self._kept_back.settle(batch, reader.serial)
+        batch.positions.append(self._kept_back.position(reader, done=True))
+        batch.released.append(Release(self, reader))
+
+    def _finish(self, batch: Batch, newest: FileReader) -> None:
+        """The path is no more."""
+        for reader in self._left:
+            self._let_go(batch, reader)
+        self._left.clear()
+        self._let_go(batch, newest, last=True)
+        self.finished = True
 
     def _leftover(self, reader: FileReader) -> Block | None:
         try:
@@ -368,39 +327,15 @@ class PathFollower:
         self._metrics.odd(self._decoder.tally)
         self._metrics.read_bytes.inc(len(block.data))
         batch.size_bytes += len(block.data)
-        batch.positions.append(self._position(reader, done=done))
-        for serial, position in list(self._waiting.items()):
-            if serial != reader.serial:
-                self._settle(batch, serial, position)
+        batch.positions.append(self._kept_back.position(reader, done=done))
+        self._kept_back.settle(batch, reader.serial)
 
     def _flush_due(self, batch: Batch, now_s: float) -> None:
         """Lines that were kept back long enough go as they are, and positions no longer wait for them."""
         self._due = False
         self._add_lines(batch, self._decoder.flush_due(now_s))
         self._metrics.odd(self._decoder.tally)
-        for serial, position in list(self._waiting.items()):
-            self._settle(batch, serial, position)
-
-    def _settle(self, batch: Batch, serial: int, position: Position) -> None:
-        """Lines of another file that were kept back may have been sent with this block."""
-        pending, held = self._decoder.pending_from(serial), self._decoder.held(serial)
-        if pending == position.partial_from and held == position.held:
-            return
-        moved = replace(position, partial_from=pending, held=held)
-        batch.positions.append(moved)
-        if pending is None:
-            del self._waiting[serial]
-        else:
-            self._waiting[serial] = moved
-
-    def _position(self, reader: FileReader, *, done: bool = False) -> Position:
-        serial = reader.serial
-        position = reader.position(self._decoder.pending_from(serial), held=self._decoder.held(serial), done=done)
-        if position.partial_from is None:
-            self._waiting.pop(reader.serial, None)
-        else:
-            self._waiting[reader.serial] = position
-        return position
+        self._kept_back.settle(batch)
 
     def _add_lines(self, batch: Batch, found: Sequence[Lines]) -> None:
         for lines in found:
@@ -409,15 +344,15 @@ class PathFollower:
 
     # --- end ---------------------------------------------------------------------------------------------------------
 
-    def close(self) -> list[FileKey]:
-        """Close every file; the keys to release once what was read is acknowledged. Positions stay as they are."""
+    def close(self) -> list[FileReader]:
+        """Close every file; those whose claims are to be given back once what was read is committed. Positions stay."""
         readers = [*self._left, *self._chain]
         self._left.clear()
         self._chain.clear()
-        self.finished = True
+        self.finished = self.closed = True
         for reader in readers:
             reader.close()
-        return [reader.key for reader in readers]
+        return readers
 
     @property
     def open_files(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -9,8 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pipeline.tail.claims import Claims
     from pipeline.tail.identity import FileKey
+    from pipeline.tail.journal import Journal
+    from pipeline.tail.metrics import TailMetrics
     from pipeline.tail.positions import Position
+
+log = logging.getLogger(__name__)
 
 PATIENCE_S = 600.0
 
@@ -35,7 +42,7 @@ def _inodes(folder: str) -> frozenset[int]:
         return frozenset()
 
 
-class Pruner:
+class Patience:
     """Remembers since when each file is missing."""
 
     def __init__(self) -> None:
@@ -46,3 +53,28 @@ class Pruner:
         here = list(gone)
         self._since_s = {one.key: self._since_s.get(one.key, now_s) for one in here}
         return [one for one in here if now_s - self._since_s[one.key] >= PATIENCE_S]
+
+
+class Pruner:
+    """Lets the journal forget what is gone, and counts what was unread of it."""
+
+    def __init__(self, journal: Journal, claims: Claims, metrics: TailMetrics) -> None:
+        self._journal = journal
+        self._claims = claims
+        self._metrics = metrics
+        self._patience = Patience()
+
+    async def prune(self, now_s: float) -> None:
+        """Look once. `now_s`: monotonic."""
+        idle = [one for one in self._journal.store if self._claims.holder(one.key) is None]
+        gone = await asyncio.to_thread(missing, idle)
+        for position in self._patience.due(gone, now_s):
+            if self._claims.holder(position.key) is None:
+                self._vanished(position)
+
+    def _vanished(self, position: Position) -> None:
+        self._journal.forget(position.key)
+        unread = position.size - position.offset
+        if unread > 0:
+            self._metrics.lost_bytes.labels("vanished").inc(unread)
+            log.warning("%s vanished with at least %d bytes unread", position.path, unread)

@@ -135,13 +135,14 @@ class FileReader:
         if not changed:
             return None
         if now.st_size < max(self.offset, self.fingerprint.size) or not self.fingerprint.fits(self.fd):
-            self._start_anew()
+            self.start_anew()
             return unread
         if self.fingerprint.size < HEAD_BYTES and now.st_size > self.fingerprint.size:
             self.fingerprint = Fingerprint.of(self.fd)
         return None
 
-    def _start_anew(self) -> None:
+    def start_anew(self) -> None:
+        """Stand at the beginning. Raises OSError."""
         self.offset = self._looked_to = 0
         self.skipping = False
         self.fingerprint = Fingerprint.of(self.fd)

@@ -102,6 +102,10 @@ async def test_it_waits_for_kafka_saying_so_and_then_tails(setting: Setting, mon
             "position": 4,
             "size": 4,
             "lag_bytes": 0,
+            "lag_s": 0.0,
+            "bytes_per_s": 0.0,
+            "lines_per_s": 0.0,
+            "held_files": 0,
             "last_error": "",
         }
     ]

@@ -38,7 +38,7 @@ class Path0:
             "job",
             str(self.log),
             PathStreams({"filename": str(self.log)}, 12),
-            PlainDecoder(lambda: 1, 1 << 20),
+            lambda: PlainDecoder(lambda: 1, 1 << 20),
             journal=FileJournal(ListAppender(), self.store, FakeClock(), 0.1),
             claims=self.claims,
             metrics=TailMetrics(self.telemetry),
@@ -65,7 +65,9 @@ class Path0:
         while batch := self.follower.read(self.now_s):
             found += [line for lines in lines_by_file(batch.fragments).values() for line in lines]
             self.store.update(batch.positions)
-            self.claims.release(batch.released)
+            for one in batch.released:
+                one.reader.close()
+            self.claims.release(one.reader.key for one in batch.released)
         return found
 
 

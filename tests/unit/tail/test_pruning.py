@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.tail.identity import FileKey, Fingerprint
 from pipeline.tail.positions import Position
-from pipeline.tail.pruning import PATIENCE_S, Pruner, missing
+from pipeline.tail.pruning import PATIENCE_S, Patience, missing
 
 
 def position(path: Path, inode: int) -> Position:
@@ -24,7 +24,7 @@ def test_a_file_is_missing_when_its_folder_does_not_list_its_inode(tmp_path: Pat
 
 
 def test_it_is_forgotten_only_after_a_while_and_the_while_begins_anew_when_it_comes_back() -> None:
-    pruner = Pruner()
+    pruner = Patience()
     one = position(Path("/a"), 1)
     assert pruner.due([one], 0) == []
     assert pruner.due([one], PATIENCE_S - 1) == []

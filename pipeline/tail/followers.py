@@ -1,0 +1,209 @@
+"""Which paths are followed: globs against the disk, followers started and ended, who has which file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from pipeline.tail import paths
+from pipeline.tail.batch import Batch, Release
+from pipeline.tail.claims import Claims
+from pipeline.tail.decoders import Decoders
+from pipeline.tail.follower import PathFollower
+from pipeline.tail.streams import PathStreams
+from topics.errors import InvalidLabels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pipeline.clock import Clock
+    from pipeline.tail.journal import Journal
+    from pipeline.tail.lines import Decoder
+    from pipeline.tail.metrics import TailMetrics
+    from pipeline.tail.options import TailOptions
+    from pipeline.tail.reader import FileReader
+    from pipeline.tail.rounds import Ready
+    from pipeline.tail.targets import LogTarget
+
+log = logging.getLogger(__name__)
+
+FILENAME = "filename"
+_CLOCK_GRAIN_NS = 20_000_000  # the time of a file may lag behind ours by a tick of the kernel
+
+Place = tuple[str, str]
+"""Job and path: what a follower is known by."""
+
+
+class Followers:
+    """All of them, by place."""
+
+    def __init__(
+        self, journal: Journal, ready: Ready, *, metrics: TailMetrics, clock: Clock, options: TailOptions
+    ) -> None:
+        self._journal = journal
+        self._ready = ready
+        self._metrics = metrics
+        self._clock = clock
+        self._options = options
+        self._decoders = Decoders(metrics, clock, options)
+        self._targets: tuple[LogTarget, ...] = ()
+        self._followers: dict[Place, PathFollower] = {}
+        self._scanned_ns: int | None = None
+        self._fresh: set[LogTarget] = set()
+        self.claims = Claims()
+        self.orphans = Batch()
+        self.troubles: dict[Place, str] = {}
+        self.scanned = False
+
+    def __iter__(self) -> Iterator[PathFollower]:
+        return iter(tuple(self._followers.values()))
+
+    def __len__(self) -> int:
+        return len(self._followers)
+
+    def apply(self, targets: Sequence[LogTarget]) -> None:
+        """Follow these from the next scan on. A path whose labels changed goes on where it was, under the new ones."""
+        self._fresh = set(targets) - set(self._targets)
+        self._targets = tuple(targets)
+
+    @property
+    def targets(self) -> tuple[LogTarget, ...]:
+        """What is looked for."""
+        return self._targets
+
+    # --- looking for paths -------------------------------------------------------------------------------------------
+
+    async def scan(self) -> None:
+        """Match the globs against the disk; start and end followers."""
+        targets = self._targets
+        begin_ns = int(self._clock.now() * 1e9) - _CLOCK_GRAIN_NS
+        found = await asyncio.to_thread(_find_all, targets)
+        if targets is not self._targets:
+            return  # reloaded meanwhile
+        wanted: dict[Place, LogTarget] = {}
+        troubles: dict[Place, str] = {}
+        for target, matched in zip(targets, found, strict=True):
+            if isinstance(matched, str):
+                troubles[(target.job, target.path)] = matched
+                continue
+            for path in matched:
+                wanted.setdefault((target.job, path), target)
+        self._end_unwanted(set(targets), wanted)
+        for place, target in wanted.items():
+            if place not in self._followers:
+                trouble = self._start(place, target)
+                if trouble:
+                    troubles[place] = trouble
+        self._say_new(troubles)
+        self._scanned_ns = begin_ns
+        self._fresh.clear()
+        self.scanned = True
+
+    def _end_unwanted(self, kept: set[LogTarget], wanted: dict[Place, LogTarget]) -> None:
+        for place, follower in tuple(self._followers.items()):
+            target = follower.target
+            if target not in kept or wanted.get(place, target) != target:
+                self._end(follower)
+
+    def _say_new(self, troubles: dict[Place, str]) -> None:
+        for place, why in troubles.items():
+            if self.troubles.get(place) != why:
+                log.warning("%s (job %s): %s", place[1], place[0], why)
+        for place in self.troubles:
+            if place not in troubles:
+                log.info("%s (job %s): readable now", place[1], place[0])
+        self.troubles = troubles
+
+    # --- beginning and end -------------------------------------------------------------------------------------------
+
+    def _start(self, place: Place, target: LogTarget) -> str:
+        """Follow a path from now on. Returns why not, empty for started or being read under another name."""
+        try:
+            follower = self._made(place, target)
+            # A path that was not there at the last look may have come, and been rotated away, since.
+            since_ns = None if target in self._fresh else self._scanned_ns
+            started = follower.start(self._clock.monotonic(), since_ns=since_ns)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            self._metrics.file_errors.labels(type(error).__name__).inc()
+            return error.strerror or str(error)
+        except (InvalidLabels, UnicodeEncodeError) as error:
+            self._metrics.file_errors.labels(type(error).__name__).inc()
+            return str(error)
+        if started:
+            self._followers[place] = follower
+        return ""
+
+    def _made(self, place: Place, target: LogTarget) -> PathFollower:
+        job, path = place
+        streams = PathStreams(dict(target.labels) | {FILENAME: path}, self._journal.partitions)
+
+        def decoder() -> Decoder:
+            return self._decoders.of(target, streams)
+
+        follower = PathFollower(
+            job,
+            path,
+            streams,
+            decoder,
+            journal=self._journal,
+            claims=self.claims,
+            metrics=self._metrics,
+            options=self._options,
+        )
+        follower.target = target
+        return follower
+
+    def _end(self, follower: PathFollower) -> None:
+        """End a follower. Its files are free for another one once everything that it read is committed."""
+        self.retire(follower)
+        self.orphans.released += [Release(follower, reader) for reader in follower.close()]
+        self._ready.some.set()
+
+    def retire(self, follower: PathFollower) -> None:
+        """It has finished: its path is no more."""
+        del self._followers[follower.job, follower.path]
+        self._ready.drop(follower)
+
+    def close(self) -> None:
+        """Close every file. Positions stay as they are."""
+        for follower in self._followers.values():
+            follower.close()
+        self._followers.clear()
+
+    # --- files that were given away ----------------------------------------------------------------------------------
+
+    def take_orphans(self) -> Batch:
+        """What ended followers leave behind."""
+        orphans, self.orphans = self.orphans, Batch()
+        return orphans
+
+    def release(self, releases: Sequence[Release]) -> None:
+        """Everything that was read of these files is committed: they are nobody's any more."""
+        for one in releases:
+            one.reader.close()
+        self.claims.release([one.reader.key for one in releases])
+
+    def rewind(self, releases: Sequence[Release]) -> None:
+        """All go back to what is committed. `releases`: files given away whose last positions may not be."""
+        readers: dict[PathFollower, list[FileReader]] = {}
+        for one in releases:
+            if one.follower.closed or not self._takes_back(one.follower):
+                self.release([one])
+            else:
+                readers.setdefault(one.follower, []).append(one.reader)
+        for follower in self:
+            follower.rewind(readers.get(follower, ()), self._clock.monotonic())
+            self._ready.add(follower)
+
+    def _takes_back(self, follower: PathFollower) -> bool:
+        """A follower that had finished goes on, unless its path has another one by now."""
+        place = (follower.job, follower.path)
+        return self._followers.setdefault(place, follower) is follower
+
+
+def _find_all(targets: Sequence[LogTarget]) -> list[list[str] | str]:
+    """For each target its paths, or why it can have none."""
+    return [paths.find(target) or paths.unreadable(target) or [] for target in targets]
