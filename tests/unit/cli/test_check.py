@@ -36,9 +36,9 @@ def test_a_bad_file_exits_two_with_every_problem():
 
 
 def test_prometheus_keys_of_later_days_are_refused_in_words():
-    result = _run(FILE.format("option_a.bad.yml"))
+    result = _run(FILE.format("not_yet.bad.yml"))
     assert result.exit_code == 2
-    words = "scrape_configs[0].kubernetes_sd_configs: Prometheus knows this key, headrace does not act on it yet"
+    words = "scrape_configs[0].nomad_sd_configs: Prometheus knows this key, headrace does not act on it yet"
     assert words in result.stderr
 
 

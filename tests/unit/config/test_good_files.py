@@ -42,6 +42,14 @@ def test_prometheus_first_steps_work_unchanged():
     assert [note.path for note in config.notes] == ["global.evaluation_interval", "alerting"]
 
 
+def test_a_vendors_snippet_for_a_mesh_works_unchanged():
+    config = load(DATA / "option_a.good.yml", environ={})
+    (job,) = config.scrape_configs
+    assert [one.role for one in job.kubernetes_sd_configs] == ["pod"]
+    assert config.remote_write[0].headers["X-Scope-OrgID"].reveal() == "<tenant-id>"
+    assert config.notes == ()
+
+
 def test_a_file_installed_by_debian_works_unchanged():
     path = Path("/etc/prometheus/prometheus.yml")
     if not path.exists():
