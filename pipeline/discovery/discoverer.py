@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Publish = Callable[[Sequence[TargetGroup]], None]
-"""Takes groups that are new or changed; one without targets is gone. Groups not mentioned stay."""
+"""Takes groups that are new or changed; one without targets is gone. Groups not mentioned stay.
+One equal to what it was is no change."""
 
 
 class DiscoveryFailed(HeadraceError):

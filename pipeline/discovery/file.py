@@ -15,6 +15,7 @@ import orjson
 
 from pipeline.config.yaml_tree import read_tree
 from pipeline.discovery.discoverer import DiscoveryFailed
+from pipeline.discovery.groups import groups_of
 from pipeline.discovery.target_group import TargetGroup
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ _Signature = tuple[int, int, int]
 def discoverer(settings: FileSDConfig, around: Surroundings) -> FileDiscovery:
     """One entry of `file_sd_configs`."""
     return FileDiscovery(settings, around)
-
-
-class BadTargetFile(DiscoveryFailed):
-    """A file that does not hold target groups; the text says where and why."""
 
 
 class FileDiscovery:
@@ -71,7 +68,7 @@ class FileDiscovery:
                 continue
             try:
                 groups = list(read_groups(path))
-            except BadTargetFile as error:
+            except DiscoveryFailed as error:
                 self._trouble.failed(str(error), about=path)
             else:
                 self._trouble.over(about=path)
@@ -93,28 +90,12 @@ class FileDiscovery:
 
 
 def read_groups(path: str) -> Iterator[TargetGroup]:
-    """The groups of one file. Raises BadTargetFile."""
+    """The groups of one file. Raises DiscoveryFailed."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadTargetFile(f"{path} cannot be read: {error}") from None
-    data = _parse(path, text)
-    if not isinstance(data, list):
-        raise BadTargetFile(f"{path}: expected a list of target groups")
-    for index, group in enumerate(data):
-        where = f"{path}: group {index}"
-        if not isinstance(group, dict) or set(group) - {"targets", "labels"}:
-            raise BadTargetFile(f"{where}: expected a mapping with targets and labels, and nothing else")
-        targets, labels = group.get("targets") or [], group.get("labels") or {}
-        if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
-            raise BadTargetFile(f"{where}: targets must be a list of texts")
-        if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-            raise BadTargetFile(f"{where}: labels must map names to texts")
-        yield TargetGroup(
-            source=f"{path}:{index}",
-            targets=tuple({"__address__": str(target)} for target in targets),
-            labels={**{str(name): str(value) for name, value in labels.items()}, _FILEPATH: path},
-        )
+        raise DiscoveryFailed(f"{path} cannot be read: {error}") from None
+    yield from groups_of(_parse(path, text), path, source=path, more={_FILEPATH: path})
 
 
 def _parse(path: str, text: str) -> Any:
@@ -122,10 +103,10 @@ def _parse(path: str, text: str) -> Any:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise BadTargetFile(f"{path}: not JSON: {error}") from None
+            raise DiscoveryFailed(f"{path}: not JSON: {error}") from None
     tree = read_tree(text, path)
     if tree.problems:
-        raise BadTargetFile(str(tree.problems[0]))
+        raise DiscoveryFailed(str(tree.problems[0]))
     return tree.data
 
 

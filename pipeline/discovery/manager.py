@@ -49,6 +49,20 @@ class _Provider:
     has_published: bool = False
     task: asyncio.Task[None] | None = None
 
+    def take(self, published: Sequence[TargetGroup]) -> bool:
+        """Whether anything is not as it was. A group that is equal to the one before leaves that one in its place."""
+        is_news = False
+        for group in published:
+            before = self.groups.get(group.source)
+            if before == group or (before is None and not group.targets):
+                continue
+            is_news = True
+            if group.targets:
+                self.groups[group.source] = group
+            else:
+                del self.groups[group.source]
+        return is_news
+
 
 @dataclass(eq=False, slots=True)
 class _Job:
@@ -163,13 +177,9 @@ class DiscoveryManager:
         def publish(changed: Sequence[TargetGroup]) -> None:
             if provider not in self._providers:
                 return  # a discoverer of a configuration that is not in force any more
-            for group in changed:
-                if group.targets:
-                    provider.groups[group.source] = group
-                else:
-                    provider.groups.pop(group.source, None)
+            is_news = provider.take(changed) or not provider.has_published
             provider.has_published = True
-            for name in provider.jobs:
+            for name in provider.jobs if is_news else ():
                 self._jobs[name].changed.set()
                 self._jobs[name].settle()
 

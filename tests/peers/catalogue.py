@@ -101,6 +101,7 @@ PROMETHEUS = DebianPeer("prometheus", "prometheus", "2.42", "prometheus", "prome
 VICTORIAMETRICS = DebianPeer("victoria-metrics", "victoriametrics", "1.79", "victoria-metrics", "victoria-metrics")
 NGINX = DebianPeer("nginx", "nginx", "1.22", "nginx", "nginx")
 ETCD = DebianPeer("etcd", "kubernetes", "3.4", "etcd-server", "etcd")
+KNOT = DebianPeer("knot", "knot", "3.2", "knot", "knotd")
 CHROMIUM = DebianPeer("chromium", "browser", "any", "chromium", "chromium")
 LOKI = _go_peer("loki", "loki", HERE / "loki", "github.com/grafana/loki/v3", "github.com/grafana/loki/v3/cmd/loki")
 # Prometheus 3.15 is v0.315.0 as a Go module.
@@ -132,6 +133,7 @@ PEERS: tuple[Peer, ...] = (
     PROMETHEUS,
     VICTORIAMETRICS,
     NGINX,
+    KNOT,
     ETCD,
     CHROMIUM,
     LOKI,

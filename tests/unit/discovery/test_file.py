@@ -9,7 +9,7 @@ import pytest
 from pipeline.config.sd.file import FileSDConfig
 from pipeline.discovery.file import FileDiscovery
 from pipeline.telemetry.metrics import Telemetry
-from tests.unit.discovery.surroundings import surroundings
+from tests.support.discovering import surroundings
 
 
 class Files:

@@ -13,7 +13,7 @@ from pipeline.config.logs import LogScrapeConfig
 from pipeline.config.scrape import ScrapeConfig
 from pipeline.config.sd import KINDS, mechanisms
 from pipeline.discovery.registry import discoverer
-from tests.unit.discovery.surroundings import surroundings
+from tests.support.discovering import surroundings
 
 ROOT = Path(__file__).resolve().parents[3]
 
