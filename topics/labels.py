@@ -51,14 +51,15 @@ def text(pairs: LabelPairs) -> str:
 
     A name that is no plain identifier is quoted too, as Prometheus 3 writes it.
     """
-    return "{" + ", ".join([f"{_name(name)}={_quote(value)}" for name, value in pairs]) + "}"
+    return "{" + ", ".join([f"{_name(name)}={quote(value)}" for name, value in pairs]) + "}"
 
 
 def _name(name: str) -> str:
-    return name if _PLAIN_NAME.fullmatch(name) else _quote(name)
+    return name if _PLAIN_NAME.fullmatch(name) else quote(name)
 
 
-def _quote(value: str) -> str:
+def quote(value: str) -> str:
+    """As Go's strconv.Quote."""
     if value.isprintable() and '"' not in value and "\\" not in value:
         return f'"{value}"'
     return '"' + "".join([_escape(char) for char in value]) + '"'

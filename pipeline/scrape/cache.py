@@ -1,115 +1,170 @@
 """What one target's last scrape was, and so what a new one means: samples, staleness markers, counts.
 
-Owns the template, tries it first (`template.py`), falls back to the exact reader (`layout.py`), and keeps each series
-in order: one that is gone since the scrape before gets one staleness marker, and no sample goes out at or before the
-time of the last.
+Owns the template and tries it first (`template.py`); a body that differs in some lines is taken as a change of it
+(`patch.py`), any other by the exact reader (`layout.py`). Keeps each series in order: one that is gone since the scrape
+before gets one staleness marker, and no sample goes out at or before the time of the last.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.producer.appender import Fragment
-from pipeline.scrape.layout import Counts, LayoutReader
+from pipeline.scrape.dialect import OPENMETRICS, TEXT
+from pipeline.scrape.entries import EntryReader, markers
+from pipeline.scrape.exemplars import Found
+from pipeline.scrape.layout import LayoutReader
+from pipeline.scrape.negotiation import OPENMETRICS as OPENMETRICS_1
+from pipeline.scrape.negotiation import OPENMETRICS_0, PROTOBUF, parser_for
+from pipeline.scrape.options import CacheOptions
+from pipeline.scrape.patch import Patcher
 from pipeline.scrape.pressed_sheet import PressedSheet, press_sheet
+from pipeline.scrape.scraped import Counts, SampleLimitExceeded, Scraped
 from pipeline.scrape.sheet import Sheet
-from topics.errors import ParseError
-from topics.write_request import sample_field, series
+from pipeline.scrape.stamped import stamped_fragments
+from pipeline.scrape.tried import Tried
+from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Container, Generator
 
+    from pipeline.producer.appender import Fragment
+    from pipeline.scrape.dialect import Dialect
+    from pipeline.scrape.entries import Entries
+    from pipeline.scrape.negotiation import Fetched
     from pipeline.scrape.series import SeriesMaker
-    from pipeline.scrape.sheet import Encoded
-    from pipeline.scrape.template import StampedSample, Template, Values
+    from pipeline.scrape.template import Template, Values
+    from pipeline.textparse.parsed import Metadata
 
 log = logging.getLogger(__name__)
 
-# As Prometheus: a target's own timestamps may be ahead of our clock by no more than this (scrape.go, maxAheadTime).
-MAX_AHEAD_MS = 600_000
-# So many scrapes without a change of layout make it worth while to compress a target's series once and for all.
+# So many scrapes without a change of layout make it worth while to compress a target's series once and for all; twice
+# as many each time that a change comes afterwards, for then it did not pay.
 STABLE_AFTER = 3
+_MOST_STABLE = 200
 _NEVER = 1 << 60
-
-
-@dataclass(slots=True)
-class Scraped:
-    """What a scrape gave. `fragments` hold views of the template: append them before the next scrape of this target.
-
-    `error` is set when the body is malformed: then the fragments hold staleness markers only, and the counts tell how
-    far it was read, as in Prometheus.
-    """
-
-    fragments: list[Fragment] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
-    duplicates: int = 0
-    out_of_order: int = 0
-    out_of_bounds: int = 0
-    rebuilt: bool = False
-    error: ParseError | None = None
+_DEFAULTS = CacheOptions()
 
 
 class SeriesCache:
     """The memory of one target."""
 
-    def __init__(self, maker: SeriesMaker, *, honor_timestamps: bool = True, track_timestamps: bool = False) -> None:
+    def __init__(self, maker: SeriesMaker, options: CacheOptions = _DEFAULTS) -> None:
         self._maker = maker
-        self._honor_timestamps = honor_timestamps
-        self._track_timestamps = track_timestamps
-        self._template: Template | None = None
+        self._options = options
+        self._template: Template | None = None  # of the last body that was text
+        self._entries: Entries | None = None  # or of one that was not
         self._foreign = False  # the template was made by another maker
         self._matches = 0  # since the template was made
+        self._stable_after = STABLE_AFTER
         self._live = False  # the last scrape sent the template's series, and no staleness marker since
         self._last_ms = -1
+        self._patcher = Patcher()
+        self._tried = Tried()
 
     @property
     def has_live_series(self) -> bool:
         """Whether there are series that need a marker when they end here."""
         return self._live
 
-    def remake(self, maker: SeriesMaker, *, honor_timestamps: bool, track_timestamps: bool) -> None:
+    def remake(self, maker: SeriesMaker, options: CacheOptions = _DEFAULTS) -> None:
         """From the next scrape on, make series by other rules. Those that are no longer made will get their marker."""
         self._maker = maker
-        self._honor_timestamps = honor_timestamps
-        self._track_timestamps = track_timestamps
+        self._options = options
         self._foreign = True
 
-    def match(self, body: bytes, ts_ms: int) -> Scraped | None:
+    @property
+    def metadata(self) -> dict[str, Metadata]:
+        """By metric family what the last body said of it. Read from the template when asked for: it is kept anyway."""
+        if self._entries is not None:
+            return self._entries.metadata
+        return self._template.metadata() if self._template is not None else {}
+
+    def match(self, fetched: Fetched, ts_ms: int) -> Scraped | None:
         """Take the body of a scrape at `ts_ms` if its layout is known; else None, and `read` is to be called."""
-        if not body:
+        if not fetched.body:
             return Scraped(self.end(ts_ms))
-        template = None if self._foreign else self._template
-        values = template.match(body) if template else None
+        template = self._known(self._dialect(fetched))
+        values = template.match(fetched.body) if template else None
         if template is None or values is None:
             return None
         self._matches += 1
-        return self._send(template, values, ts_ms, Scraped(counts=_counts(template)))
+        self._patcher.forget()
+        return self._send(template, values, ts_ms, Scraped(counts=_counts(template), how="matched"))
 
-    def read(self, body: bytes, ts_ms: int) -> Generator[None, None, Scraped]:
+    def read(self, fetched: Fetched, ts_ms: int) -> Generator[None, None, Scraped]:
         """Take a body that `match` does not know. Yields now and then, for it takes long; returns what to append."""
         if self._template is not None and isinstance(self._template.sheet, PressedSheet):
             self._template.sheet = self._template.sheet.plain()
-        template = None if self._foreign else self._template
-        reader = LayoutReader(body, self._maker, before=template, honor_timestamps=self._honor_timestamps)
+            self._stable_after = min(2 * self._stable_after, _MOST_STABLE)
+        dialect = self._dialect(fetched)
+        if dialect is None:
+            return (yield from self._read_entries(fetched, ts_ms))
+        template = self._known(dialect)
+        if template is not None:
+            patched = self._patched(template, fetched.body, ts_ms)
+            if patched is not None:
+                return patched
+            yield
+        reader = LayoutReader(
+            fetched.body,
+            self._maker,
+            dialect,
+            before=template,
+            honor_timestamps=self._options.honor_timestamps,
+            sample_limit=self._options.sample_limit,
+            tried=self._tried,
+        )
         try:
             fresh, values = yield from reader.read()
-        except ParseError as error:
-            return Scraped(self.end(ts_ms), reader.counts, error=error)
-        scraped = Scraped(counts=reader.counts, rebuilt=True)
-        if self._live:
-            sent = reader.sent | reader.stamped_labels
-            gone = self._gone(reader.reused if template else set(), sent, ts_ms)
-            scraped.fragments += Sheet(gone).write_stale(ts_ms)
-        self._template, self._foreign, self._matches = fresh, False, 0
+            if 0 < self._options.sample_limit < reader.appended:
+                raise SampleLimitExceeded
+        except ScrapeFailed as error:
+            return self._failed(error, reader.counts, ts_ms)
+        self._tried.succeeded(fresh.samples)
+        scraped = Scraped(counts=reader.counts, how="read")
+        if self._live and ts_ms > self._last_ms:
+            if template is not None:
+                gone = reader.gone(with_stamped_before_ms=ts_ms if self._options.track_timestamps else None)
+                scraped.fragments += Sheet(gone).write_stale(ts_ms)
+            else:
+                scraped.fragments += self._markers(ts_ms, without=fresh.label_sets())
+        self._template, self._entries, self._foreign, self._matches = fresh, None, False, 0
         return self._send(fresh, values, ts_ms, scraped)
+
+    def _read_entries(self, fetched: Fetched, ts_ms: int) -> Generator[None, None, Scraped]:
+        reader = EntryReader(
+            parser_for(fetched, self._options.parsing),
+            self._maker,
+            self._options,
+            before=None if self._foreign else self._entries,
+            tried=self._tried,
+        )
+        try:
+            yield from reader.read()
+        except ScrapeFailed as error:
+            return self._failed(error, reader.counts, ts_ms)
+        self._tried.succeeded(reader.counts.scraped)
+        scraped = Scraped(counts=reader.counts, how="read")
+        in_order = ts_ms > self._last_ms
+        if in_order and self._live:
+            scraped.fragments += self._markers(ts_ms, without=reader.fresh.by_labels)
+        reader.write(ts_ms, scraped, in_order=in_order)
+        self._template, self._entries, self._foreign = None, reader.fresh, False
+        if in_order:
+            self._last_ms = ts_ms
+            self._live = True
+        return scraped
+
+    def _failed(self, error: ScrapeFailed, counts: Counts, ts_ms: int) -> Scraped:
+        self._tried.failed()
+        return Scraped(self.end(ts_ms), counts, how="read", error=error)
 
     @property
     def wants_pressing(self) -> bool:
         """Whether the target has proved stable, so that `press` would pay."""
         sheet = self._template.sheet if self._template else None
-        return self._matches >= STABLE_AFTER and isinstance(sheet, Sheet) and sheet.is_worth_pressing
+        return self._matches >= self._stable_after and isinstance(sheet, Sheet) and sheet.is_worth_pressing
 
     def press(self) -> Generator[None, None, None]:
         """Hold the series compressed from now on. Yields now and then, for it takes long; not while a body is taken."""
@@ -127,14 +182,49 @@ class SeriesCache:
 
         A marker never comes at or before the time of a series' last sample: then there is none.
         """
-        template, live, self._live = self._template, self._live, False
-        if template is None or not live or ts_ms <= self._last_ms:
+        live, self._live = self._live, False
+        if not live or ts_ms <= self._last_ms:
             return []
-        fragments = template.sheet.write_stale(ts_ms)
-        if self._track_timestamps:
-            fragments += Sheet(self._stamped(ts_ms)).write_stale(ts_ms)
+        fragments = self._markers(ts_ms)
         self._last_ms = ts_ms
         return fragments
+
+    def _markers(self, ts_ms: int, without: Container[bytes] = ()) -> list[Fragment]:
+        """Staleness markers for the series of the last scrape, those excepted that have these encoded labels."""
+        if self._entries is not None:
+            return markers([ended for ended in self._entries.ended(ts_ms) if ended[0][1] not in without], ts_ms)
+        if self._template is None:
+            return []
+        sheet = self._template.sheet
+        if without:
+            assert isinstance(sheet, Sheet)
+            sheet = Sheet([found for found in map(sheet.encoded, range(len(sheet))) if found[1] not in without])
+        fragments = sheet.write_stale(ts_ms)
+        if self._options.track_timestamps:
+            stamped = Sheet([found for found in self._template.stamped_before(ts_ms) if found[1] not in without])
+            fragments += stamped.write_stale(ts_ms)
+        return fragments
+
+    def _dialect(self, fetched: Fetched) -> Dialect | None:
+        """How the lines of this body are read; None when it is not read line by line."""
+        if fetched.protocol == PROTOBUF or self._options.parsing.to_custom_buckets:
+            return None
+        return OPENMETRICS if fetched.protocol in (OPENMETRICS_0, OPENMETRICS_1) else TEXT
+
+    def _known(self, dialect: Dialect | None) -> Template | None:
+        template = self._template
+        return template if template is not None and not self._foreign and template.dialect is dialect else None
+
+    def _patched(self, template: Template, body: bytes, ts_ms: int) -> Scraped | None:
+        patched = self._patcher.patch(template, body, self._maker, self._tried)
+        if patched is None or 0 < self._options.sample_limit < len(patched.template.sheet):
+            return None
+        self._tried.succeeded(patched.template.samples)
+        scraped = Scraped(counts=patched.counts, how="patched")
+        if self._live and patched.gone:
+            scraped.fragments += Sheet(patched.gone).write_stale(ts_ms)
+        self._template, self._matches = patched.template, 0
+        return self._send(patched.template, patched.values, ts_ms, scraped)
 
     def _send(self, template: Template, values: Values, ts_ms: int, scraped: Scraped) -> Scraped:
         scraped.duplicates = template.duplicates
@@ -146,56 +236,15 @@ class SeriesCache:
             self._last_ms = ts_ms
             self._live = True
         if values.stamped:
-            scraped.fragments += _stamped_fragments(values.stamped, ts_ms, scraped)
+            scraped.fragments += stamped_fragments(values.stamped, ts_ms, scraped)
+        if values.exemplars:
+            found = Found()
+            for last, exemplars, own_ms in values.exemplars:
+                found.take(last, exemplars, ts_ms if own_ms is None else own_ms)
+            scraped.fragments += found.fragments()
+            scraped.exemplars_out_of_order = found.out_of_order
         return scraped
-
-    def _gone(self, reused: set[int], sent: set[bytes], ts_ms: int) -> list[Encoded]:
-        """The series of the last scrape that this one does not have."""
-        if self._template is None:
-            return []
-        sheet = self._template.sheet
-        assert isinstance(sheet, Sheet)
-        before = [sheet.encoded(place) for place in range(len(sheet)) if place not in reused]
-        if self._track_timestamps:
-            before += self._stamped(ts_ms)
-        return [encoded for encoded in before if encoded[1] not in sent]
-
-    def _stamped(self, ts_ms: int) -> list[Encoded]:
-        """The series with their own timestamps, those that a marker at `ts_ms` would still be in order for."""
-        assert self._template is not None
-        found = {
-            series.series[1]: series.series
-            for series in self._template.stamped.values()
-            if series is not None and series.last_ms < ts_ms
-        }
-        return list(found.values())
 
 
 def _counts(template: Template) -> Counts:
-    scraped = len(template.places)
-    return Counts(scraped, scraped - template.dropped, 0)
-
-
-def _stamped_fragments(samples: Sequence[StampedSample], now_ms: int, scraped: Scraped) -> list[Fragment]:
-    """A fragment for each partition; samples that would break a series' order, or lie in the future, are counted."""
-    grouped: dict[int, list[StampedSample]] = {}
-    for sample in samples:
-        source = sample.source
-        if sample.timestamp_ms > now_ms + MAX_AHEAD_MS:
-            scraped.out_of_bounds += 1
-        elif sample.timestamp_ms == source.last_ms:
-            continue  # the same sample again, until the target has a newer one: not worth a count
-        elif sample.timestamp_ms < source.last_ms:
-            scraped.out_of_order += 1
-        else:
-            source.last_ms = sample.timestamp_ms
-            grouped.setdefault(source.series[0], []).append(sample)
-    return [_stamped_fragment(partition, found) for partition, found in grouped.items()]
-
-
-def _stamped_fragment(partition: int, samples: list[StampedSample]) -> Fragment:
-    payload = b"".join(
-        [series(sample.source.series[1], sample_field(sample.value, sample.timestamp_ms)) for sample in samples]
-    )
-    stamps = [sample.timestamp_ms for sample in samples]
-    return Fragment(partition, payload, len(samples), len(samples), min(stamps), max(stamps))
+    return Counts(template.samples, template.samples - template.dropped, 0)

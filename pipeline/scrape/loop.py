@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.scrape.cache import Scraped
+from pipeline.scrape.scraped import BodySizeExceeded, Scraped
 from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.producer.appender import Appender
     from pipeline.scrape.cache import SeriesCache
-    from pipeline.scrape.fetch import Fetcher
+    from pipeline.scrape.fetch import Fetched, Fetcher
     from pipeline.scrape.instruments import Instruments
     from pipeline.scrape.memory import Heap
     from pipeline.scrape.report import Report
@@ -92,6 +92,7 @@ class ScrapeLoop:
         while not self._stopping:
             now_ms = int(self._clock.now() * 1000)
             aligned_ms += round((now_ms - aligned_ms) / interval_ms) * interval_ms
+            self._instruments.start_delay.observe(max(0.0, self._clock.monotonic() - turn))
             on_time = abs(now_ms - aligned_ms) <= min(TOLERANCE_MS, interval_ms / 100)
             self._next_ms = aligned_ms + interval_ms
             if self.may_scrape():
@@ -138,29 +139,30 @@ class ScrapeLoop:
 
     async def _scrape(self, ts_ms: int) -> None:
         start = self._clock.monotonic()
-        error: ScrapeFailed | None = None
+        error: ScrapeFailed | None
+        body_bytes = 0
         try:
-            body = (await self._fetcher.fetch(self.target)).body
+            fetched = await self._fetcher.fetch(self.target)
         except ScrapeFailed as failure:
             error = failure
+            body_bytes = -1 if isinstance(failure, BodySizeExceeded) else 0
             scraped = Scraped(self.cache.end(ts_ms))
         else:
-            scraped = await self._take(body, ts_ms)
+            body_bytes = len(fetched.body)
+            scraped = self.cache.match(fetched, ts_ms) or await self._read(fetched, ts_ms)
             error = scraped.error
-            size_bytes = len(body)
-            del body
-            self._heap.used(size_bytes)
+            del fetched
+            self._heap.used(body_bytes)
         duration_s = self._clock.monotonic() - start
-        report = self._report.write(scraped.counts, up=error is None, duration_s=duration_s, ts_ms=ts_ms)
+        report = self._report.write(
+            scraped.counts, up=error is None, duration_s=duration_s, ts_ms=ts_ms, body_bytes=body_bytes
+        )
         self._appender.append(scraped.fragments + report)
         self._note(scraped, error, ts_ms, duration_s)
 
-    async def _take(self, body: bytes, ts_ms: int) -> Scraped:
-        matched = self.cache.match(body, ts_ms)
-        if matched is not None:
-            return matched
+    async def _read(self, fetched: Fetched, ts_ms: int) -> Scraped:
         async with self._reading:
-            steps = self.cache.read(body, ts_ms)
+            steps = self.cache.read(fetched, ts_ms)
             while True:
                 try:
                     next(steps)
@@ -188,4 +190,4 @@ class ScrapeLoop:
         state.last_scrape = ts_ms / 1000
         state.last_duration_s = duration_s
         state.samples = scraped.counts.scraped
-        self._instruments.note(scraped, duration_s, failed=error is not None)
+        self._instruments.note(scraped, duration_s, error)

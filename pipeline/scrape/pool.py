@@ -12,6 +12,8 @@ from pipeline.relabel.program import Program
 from pipeline.scrape.cache import SeriesCache
 from pipeline.scrape.fetch import Fetcher
 from pipeline.scrape.loop import ScrapeLoop
+from pipeline.scrape.options import CacheOptions, LoopOptions, SeriesLimits
+from pipeline.scrape.pieces import Pieces
 from pipeline.scrape.report import Report
 from pipeline.scrape.resolved import Resolved, Resolver
 from pipeline.scrape.series import SeriesMaker
@@ -196,6 +198,7 @@ class ScrapePool:
         self._resolver = Resolver(self.config)
         self._metric_relabel = Program(self.config.metric_relabel_configs)
         self._fetcher = _Limited(self)
+        self._pieces = Pieces(self._around.appender.partitions)
 
     def _resolve(self) -> None:
         self._found = self._resolver.resolve(self._groups)
@@ -227,21 +230,20 @@ class ScrapePool:
             metric_relabel=self._metric_relabel,
             external_labels=self._around.external_labels,
             partitions=self._around.appender.partitions,
+            limits=SeriesLimits.of(self.config),
+            pieces=self._pieces,
         )
-        options = {
-            "honor_timestamps": self.config.honor_timestamps,
-            "track_timestamps": self.config.track_timestamps_staleness,
-        }
+        options = CacheOptions.of(self.config)
         if before is None:
-            cache = SeriesCache(maker, **options)
+            cache = SeriesCache(maker, options)
         else:
             cache = before.cache
-            cache.remake(maker, **options)
+            cache.remake(maker, options)
         loop = ScrapeLoop(
             target,
             fetcher=self._fetcher,
             cache=cache,
-            report=Report(maker),
+            report=Report(maker, LoopOptions.of(self.config), timeout_s=target.timeout_s),
             appender=self._around.appender,
             clock=self._around.clock,
             instruments=self._around.instruments,

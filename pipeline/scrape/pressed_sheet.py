@@ -82,6 +82,16 @@ class PressedSheet:
                 series[next(places)] = (partition, raw[:-_SAMPLE_BYTES])
         return Sheet(series)
 
+    def encoded(self, index: int) -> Encoded:
+        """As `Sheet.encoded`; takes as long as decoding a block does."""
+        slot = int(np.flatnonzero(self._order == index)[0])
+        view = memoryview(self._buffer)
+        for partition, start, end, count in self._slices:
+            if slot < count:
+                return partition, split(decompress(view[start:end]))[slot][:-_SAMPLE_BYTES]
+            slot -= count
+        raise IndexError(index)
+
     def write(self, values: NDArray[np.float64], ts_ms: int) -> list[Fragment]:
         """As `Sheet.write`; the fragments are compressed."""
         if not len(self):

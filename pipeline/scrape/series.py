@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from topics import keys, labels
+from pipeline.scrape.limits import check
+from pipeline.scrape.options import SeriesLimits
+from pipeline.scrape.pieces import Pieces
+from topics import labels
 from topics.errors import InvalidLabels, ScrapeFailed
-from topics.write_request import encode_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.relabel.program import Program
     from pipeline.scrape.sheet import Encoded
+
+_NO_LIMITS = SeriesLimits()
 
 
 class SeriesMaker:
@@ -30,12 +34,20 @@ class SeriesMaker:
         metric_relabel: Program,
         external_labels: Mapping[str, str],
         partitions: int,
+        limits: SeriesLimits = _NO_LIMITS,
+        pieces: Pieces | None = None,
     ) -> None:
+        """`pieces`: shared with other targets, to save memory and time."""
         self._target = dict(target_labels)
         self._honor_labels = honor_labels
         self._relabel = metric_relabel
         self._external = tuple(external_labels.items())
-        self._partitions = partitions
+        self._limits = limits if limits != _NO_LIMITS else None
+        self._pieces = pieces or Pieces(partitions)
+        # What every series gets that has none of these names of its own.
+        self._added = {**{name: value for name, value in external_labels.items() if value}, **self._target}
+        self._added_pairs = tuple(self._added.items())
+        self._is_plain = metric_relabel.empty and self._limits is None and all(self._added.values())
 
     def make(self, exposed: Sequence[tuple[str, str]]) -> Encoded | None:
         """The series of these exposed labels; None when metric relabelling drops it.
@@ -43,6 +55,18 @@ class SeriesMaker:
         Raises ScrapeFailed for labels that no series may have.
         """
         found = dict(exposed)
+        # As many names as labels, none of them displaced or empty: the ordinary case, in which nothing is left to do.
+        if (
+            self._is_plain
+            and len(found) == len(exposed)
+            and labels.METRIC_NAME in found
+            and "" not in found.values()
+            and found.keys().isdisjoint(self._added)
+        ):
+            return self._encode(sorted((*exposed, *self._added_pairs)))
+        return self._make(exposed, found)
+
+    def _make(self, exposed: Sequence[tuple[str, str]], found: dict[str, str]) -> Encoded | None:
         repeated = len(found) != len(exposed)
         merged = self._honored(found) if self._honor_labels else self._attached(found)
         if not self._relabel.empty:
@@ -56,11 +80,13 @@ class SeriesMaker:
             if not any(merged.values()):
                 return None  # nothing is left of it: the same as dropped
             raise ScrapeFailed("a series has no metric name (__name__ label)")
-        return self._encode(merged)
+        if self._limits is not None:
+            check(_valid(merged), self._limits)
+        return self._complete(merged)
 
     def report(self, name: str) -> Encoded:
         """A series about the target itself, such as `up`; metric relabelling does not see it."""
-        return self._encode({**self._target, labels.METRIC_NAME: name})
+        return self._complete({**self._target, labels.METRIC_NAME: name})
 
     def _honored(self, found: dict[str, str]) -> dict[str, str]:
         """The target's labels only where the series does not have them, not even empty."""
@@ -78,15 +104,25 @@ class SeriesMaker:
             merged[exported] = value
         return merged
 
-    def _encode(self, merged: dict[str, str]) -> Encoded:
+    def _complete(self, merged: dict[str, str]) -> Encoded:
         for name, value in self._external:
             if not merged.get(name):
                 merged[name] = value
+        return self._encode(_valid(merged))
+
+    def _encode(self, pairs: Sequence[tuple[str, str]]) -> Encoded:
         try:
-            pairs = labels.make(merged)
-        except InvalidLabels as error:
-            raise ScrapeFailed(f"invalid label in a series: {error}") from None
-        return keys.partition_of(pairs, self._partitions), encode_labels(pairs)
+            return self._pieces.encode(pairs)
+        except UnicodeEncodeError:
+            _valid(dict(pairs))  # says which label it is
+            raise
+
+
+def _valid(merged: Mapping[str, str]) -> labels.LabelPairs:
+    try:
+        return labels.make(merged)
+    except InvalidLabels as error:
+        raise ScrapeFailed(f"invalid label in a series: {error}") from None
 
 
 def _repeated(exposed: Sequence[tuple[str, str]]) -> str:

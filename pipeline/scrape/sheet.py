@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
 from pipeline.producer.appender import Fragment
 from topics.wire import varint
 from topics.write_request import STALE_NAN_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,6 +27,7 @@ SAMPLE_HEAD = b"\x12\x10\x09"  # what stands before the value
 STAMP_TAG = b"\x10"  # what stands between value and timestamp
 _SAMPLE = SAMPLE_HEAD + bytes(8) + STAMP_TAG + bytes(6)
 _VALUE_AT = len(SAMPLE_HEAD)
+_VALUE_TO_END = len(_SAMPLE) - _VALUE_AT
 _STAMP_BYTES = 6
 # Smaller ones gain nothing: the packer compresses them together, which makes them smaller.
 LEAST_FRAGMENT_BYTES = 32 * 1024
@@ -42,23 +44,24 @@ class Sheet:
         self._partitions = np.fromiter((partition for partition, _ in series), np.uint16, len(series))
         order = np.argsort(self._partitions, kind="stable")
         sizes = np.fromiter((len(labels) for _, labels in series), np.int64, len(series))[order]
-        parts: list[bytes] = []
-        for index in order.tolist():
-            labels = series[index][1]
-            parts += (SERIES_TAG, varint(len(labels) + len(_SAMPLE)), labels, _SAMPLE)
+        parts = [_raw(series[index][1]) for index in order.tolist()]
         parts.append(SERIES_TAG)  # what the last write of sixteen bytes touches beyond its series
         self._buffer = bytearray(b"".join(parts))
+        self._hashes: NDArray[np.uint64] | None = None
         self._index(order, sizes)
 
     def _index(self, order: NDArray[np.intp], sizes: NDArray[np.int64]) -> None:
-        """Where the labels of each series begin, and its value; where each partition begins."""
+        """Where the labels of each series begin, and its value; where each partition begins.
+
+        `order`: the series as they stand in the buffer; `sizes`: of their labels, in that order.
+        """
         content = sizes + len(_SAMPLE)
         head = 2 + sum((content >= 1 << bits).astype(np.int64) for bits in (7, 14, 21, 28))  # tag and length
         ends = np.cumsum(head + content)
         self._labels_at = np.empty(len(order), np.int32)
         self._values_at = np.empty(len(order), np.int32)
         self._labels_at[order] = ends - content
-        self._values_at[order] = ends - len(_SAMPLE) + _VALUE_AT
+        self._values_at[order] = ends - _VALUE_TO_END
         present, first = np.unique(self._partitions[order], return_index=True)
         starts = (ends - head - content)[first].tolist() if len(order) else []
         bounds = [*starts, len(self._buffer) - 1]
@@ -88,6 +91,74 @@ class Sheet:
         start, end = int(self._labels_at[index]), int(self._values_at[index]) - _VALUE_AT
         return int(self._partitions[index]), bytes(self._buffer[start:end])
 
+    @property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Of the encoded labels of every series, in order; computed when they are first asked for."""
+        if self._hashes is None:
+            self._hashes = hashes_of(self.label_sets())
+        return self._hashes
+
+    def label_sets(self) -> list[bytes]:
+        """The encoded labels of every series, in order."""
+        buffer = bytes(self._buffer)
+        ends = (self._values_at - _VALUE_AT).tolist()
+        return [buffer[start:end] for start, end in zip(self._labels_at.tolist(), ends, strict=True)]
+
+    def splice(self, kept: NDArray[np.bool_], new: Sequence[Encoded]) -> Sheet:
+        """A sheet of the series that are kept, in their order, and then the new ones; bytes are copied in long runs."""
+        count = int(kept.sum())
+        before = np.argsort(self._values_at)  # as they stand in the buffer
+        ends = self._values_at[before].astype(np.int64) + _VALUE_TO_END
+        starts = np.empty_like(ends)
+        starts[0:1] = 0
+        starts[1:] = ends[:-1]
+        stays = kept[before]
+        partitions = np.concatenate(
+            (self._partitions[kept], np.fromiter((partition for partition, _ in new), np.uint16, len(new)))
+        )
+        fresh = object.__new__(Sheet)
+        fresh._partitions = partitions
+        fresh._hashes = None
+        if self._hashes is not None:
+            fresh._hashes = np.concatenate((self._hashes[kept], hashes_of([labels for _, labels in new])))
+        pieces = self._runs(stays, self._partitions[before], starts, ends)
+        for partition, labels in new:
+            pieces.setdefault(partition, []).append(_raw(labels))
+        fresh._buffer = bytearray(b"".join([piece for partition in sorted(pieces) for piece in pieces[partition]]))
+        fresh._buffer += SERIES_TAG
+        sizes_before = (self._values_at - _VALUE_AT - self._labels_at).astype(np.int64)
+        sizes = np.concatenate(
+            (sizes_before[kept], np.fromiter((len(labels) for _, labels in new), np.int64, len(new)))
+        )
+        rank = np.cumsum(kept) - 1  # what the place of a kept series becomes
+        order = np.concatenate((rank[before[stays]], np.arange(count, count + len(new))))
+        order = order[np.argsort(partitions[order], kind="stable")]
+        fresh._index(order, sizes[order])
+        return fresh
+
+    def _runs(
+        self,
+        stays: NDArray[np.bool_],
+        partitions: NDArray[np.uint16],
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+    ) -> dict[int, list[bytes | memoryview]]:
+        """The bytes that stay, by partition; series that stood side by side are one piece."""
+        pieces: dict[int, list[bytes | memoryview]] = {}
+        if not len(stays):
+            return pieces
+        breaks = np.ones(len(stays), bool)
+        breaks[1:] = (stays[1:] != stays[:-1]) | (partitions[1:] != partitions[:-1])
+        first = np.flatnonzero(breaks)
+        last = np.append(first[1:], len(stays)) - 1
+        view = memoryview(self._buffer)
+        for stay, partition, start, end in zip(
+            stays[first].tolist(), partitions[first].tolist(), starts[first].tolist(), ends[last].tolist(), strict=True
+        ):
+            if stay:
+                pieces.setdefault(partition, []).append(view[start:end])
+        return pieces
+
     def write(self, values: NDArray[np.float64], ts_ms: int) -> list[Fragment]:
         """Set every series to its value (in the order given at the start), all at `ts_ms`; the fragments to append.
 
@@ -108,6 +179,16 @@ class Sheet:
     def write_stale(self, ts_ms: int) -> list[Fragment]:
         """Every series gets the staleness marker."""
         return self.write(np.full(len(self), STALE_NAN_BITS, np.uint64).view(np.float64), ts_ms)
+
+
+def _raw(labels: bytes) -> bytes:
+    """One series with a sample to be written."""
+    return b"".join((SERIES_TAG, varint(len(labels) + len(_SAMPLE)), labels, _SAMPLE))
+
+
+def hashes_of(label_sets: Collection[bytes]) -> NDArray[np.uint64]:
+    """Of encoded labels."""
+    return np.fromiter(map(xxh3_64_intdigest, label_sets), np.uint64, len(label_sets))
 
 
 def stamp(ts_ms: int) -> int:

@@ -5,40 +5,45 @@ stands before the value (of a line without a value: the whole line, newline incl
 `Sheet`. A body that has the same heads in the same order is matched by a few passes that run in C: iterate over the
 lines, remove the heads, join what is left, read it as numbers. 0.15 µs a sample, where reading each line takes ten.
 
-Why matching by head is exact, and not a guess: the head was cut by the parser itself, right before a value. Lexing goes
-from left to right and is deterministic, so a line that begins with the same bytes has the same tokens up to there; what
-follows is taken only if it is, as a whole, one plain number, which is one value token. Anything else makes `match` give
-up, and the exact reader (`layout.py`) reads the whole body. Label values that hold raw newlines work too: their earlier
-lines are lines without a value.
+Why matching by head is exact, and not a guess: the head was cut by the parser itself, right before a value. Lexing
+goes from left to right and is deterministic, so a line that begins with the same bytes has the same tokens up to
+there; what follows is taken only if it is, as a whole, one plain number, which is one value token, or that and an
+exemplar of the usual form. Anything else makes `match` give up, and the exact reader (`layout.py`) reads the whole
+body. Label values that hold raw newlines work too: their earlier lines are lines without a value.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import orjson
 
+from pipeline.scrape.dialect import read_exemplar
+from pipeline.scrape.exemplars import LastExemplar
 from pipeline.textparse.floats import parse_value
+from topics.errors import ParseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from pipeline.scrape.dialect import Dialect
     from pipeline.scrape.pressed_sheet import PressedSheet
     from pipeline.scrape.sheet import Encoded, Sheet
+    from pipeline.textparse.parsed import Metadata, ParsedExemplar
 
 DROPPED = -1
 REPEATED = -2
+SILENT = -3
 
 # What plain numbers are written with, and what ends a line. JSON accepts fewer texts of these characters than
 # Prometheus does, and gives the same value for each, -0 alone excepted.
 _PLAIN = b"0123456789+-.eE\n"
-_STAMPED = re.compile(rb"([^{ \t\n]++)[ \t]++([0-9]{1,18})[ \t]*+")
 
 
 @dataclass(slots=True)
@@ -60,44 +65,59 @@ class StampedSample:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What changes from one body to the next: `plain` in the order of the sheet, `stamped` in that of the lines."""
+    """What changes from one body to the next: `plain` in the order of the sheet, `stamped` in that of the lines.
+
+    `exemplars`: those that are not what their series had before, with the sample's own timestamp if it has one.
+    """
 
     plain: NDArray[np.float64]
-    stamped: Sequence[StampedSample]
-
-
-DROPPED = -1
-REPEATED = -2
+    stamped: Sequence[StampedSample] = ()
+    exemplars: Sequence[tuple[LastExemplar, tuple[ParsedExemplar, ...], int | None]] = ()
 
 
 @dataclass(slots=True)
 class Template:
     """The layout of one body.
 
-    `heads`: one a line, then None. `has_sample`: which lines have a value. `places`: one a sample, its place in the
-    sheet, or DROPPED (by metric relabelling), or REPEATED (another line has that series, or it has its own timestamp).
+    `heads`: one a line, then None. `lines`: for each, the place of its series in the sheet, or DROPPED (by metric
+    relabelling), or REPEATED (another line has that series, or it has its own timestamp), or SILENT (no sample).
     `stamped`: the samples with timestamps of their own, sample index → series (None: the timestamp is not honoured).
     `types`: from which line on which TYPE holds, as far as it rewrites labels. `continued`: the lines that hold a value
-    for a sample that began on a line before (a raw newline stands in one of its label values).
+    for a sample that began on a line before (a raw newline stands in one of its label values). `exemplars`: by sample
+    index, of the series that have had one. `is_cut`: the document ends before its last line.
     """
 
+    dialect: Dialect
     heads: list[bytes | None]
-    has_sample: bytes
-    places: NDArray[np.int32]
-    stamped: dict[int, StampedSeries | None]
-    types: list[tuple[int, bytes]]
-    continued: set[int]
+    lines: NDArray[np.int32]
     sheet: Sheet | PressedSheet
-    duplicates: int
+    stamped: dict[int, StampedSeries | None] = field(default_factory=dict)
+    types: list[tuple[int, bytes]] = field(default_factory=lambda: [(0, b"")])
+    continued: set[int] = field(default_factory=set)
+    exemplars: dict[int, LastExemplar] = field(default_factory=dict)
+    duplicates: int = 0
+    is_cut: bool = False
     heads_bytes: int = 0
-    kept: NDArray[np.intp] | None = None
+    samples: int = 0
     dropped: int = 0
+    kept: NDArray[np.intp] | None = None
+    places: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        self.heads_bytes = sum(len(head) for head in self.heads if head)
-        self.dropped = int((self.places == DROPPED).sum())
-        if len(self.sheet) != len(self.places):
-            self.kept = np.flatnonzero(self.places >= 0)
+        self.heads_bytes = sum(map(len, self.heads[:-1]))  # type: ignore[arg-type] # None comes last
+        places = self.lines[self.lines != SILENT]
+        self.samples = len(places)
+        self.dropped = int((places == DROPPED).sum())
+        if len(self.sheet) != len(places):
+            self.kept = np.flatnonzero(places >= 0)
+            places = places[self.kept]
+        if len(places) and not np.array_equal(places, np.arange(len(places))):
+            self.places = places
+
+    @property
+    def has_plain_layout(self) -> bool:
+        """Whether each sample stands on one line, has a series of its own, and no timestamp."""
+        return not (self.stamped or self.continued or self.duplicates or self.is_cut)
 
     def match(self, body: bytes) -> Values | None:
         """The values of a body with exactly this layout; None if it differs in any way, or is malformed."""
@@ -110,28 +130,109 @@ class Template:
         # when lines are missing, for no head is empty.
         if len(text) != len(body) - self.heads_bytes:
             return None
-        plain = None if self.stamped else read_plain(text, len(self.places))
+        return self.values(text)
+
+    def values(self, text: bytes) -> Values | None:
+        """What stands behind the heads, a line for each sample, as values; None if it is to be read exactly."""
+        plain = None if self.stamped else read_plain(text, self.samples)
         if plain is not None:
-            return Values(plain if self.kept is None else plain[self.kept], ())
+            return Values(self.arranged(plain))
         return self._read_texts(text.removesuffix(b"\n").split(b"\n"))
 
+    def arranged(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of all samples, in the order of the sheet."""
+        if self.kept is not None:
+            values = values[self.kept]
+        if self.places is None:
+            return values
+        arranged = np.empty(len(values), np.float64)
+        arranged[self.places] = values
+        return arranged
+
+    def label_sets(self) -> set[bytes]:
+        """The encoded labels of every series, of those with their own timestamps too. Of plain sheets only."""
+        stamped = {series.series[1] for series in self.stamped.values() if series is not None}
+        return stamped.union(cast("Sheet", self.sheet).label_sets())
+
+    def stamped_before(self, ts_ms: int) -> list[Encoded]:
+        """The series with their own timestamps, those that a marker at `ts_ms` would still be in order for."""
+        found = {
+            series.series[1]: series.series
+            for series in self.stamped.values()
+            if series is not None and series.last_ms < ts_ms
+        }
+        return list(found.values())
+
+    def metadata(self) -> dict[str, Metadata]:
+        """What the comments say of metric families."""
+        silent = np.flatnonzero(self.lines == SILENT).tolist()
+        comments = [head for head in map(self.heads.__getitem__, silent) if head and head.startswith(b"#")]
+        parser = self.dialect.parser(b"".join(comments))
+        with suppress(ParseError):
+            while not parser.ended:
+                parser.step()
+        return parser.metadata
+
+    def _series(self, sample: int) -> Encoded | None:
+        """The series of a sample, by its index; None when none is sent."""
+        place = int(self.lines[self.lines != SILENT][sample])
+        if place < 0:
+            series = self.stamped.get(sample)
+            return series.series if series else None
+        return self.sheet.encoded(place)
+
     def _read_texts(self, texts: list[bytes]) -> Values | None:
-        """The slower half: timestamps, NaN, infinities and unusual spellings."""
-        if len(texts) != len(self.places):
+        """The slower half: exemplars, timestamps, NaN, infinities and unusual spellings."""
+        if len(texts) != self.samples:
             return None
-        stamps: list[tuple[int, StampedSeries, int]] = []
+        exemplars: list[tuple[int, bytes]] = []
+        if self.dialect.has_exemplars:
+            for index, text in enumerate(texts):
+                if b"#" in text:
+                    texts[index], _, exemplar = text.partition(b" # ")
+                    exemplars.append((index, exemplar))
+        stamps: dict[int, tuple[StampedSeries | None, int]] = {}
         for index, series in self.stamped.items():
-            parts = _STAMPED.fullmatch(texts[index])
+            parts = self.dialect.stamped.fullmatch(texts[index])
             if parts is None:
                 return None
             texts[index] = parts[1]
-            if series is not None:
-                stamps.append((index, series, int(parts[2])))
-        values = read_each(texts)
+            stamps[index] = series, self.dialect.milliseconds(parts[2])
+        values = read_plain(b"\n".join(texts), len(texts))
         if values is None:
+            values = read_each(texts, self.dialect.blanks)
+        found = self._new_exemplars(exemplars, stamps)
+        if values is None or found is None:
             return None
-        samples = [StampedSample(series, float(values[index]), ms) for index, series, ms in stamps]
-        return Values(values if self.kept is None else values[self.kept], samples)
+        samples = [
+            StampedSample(series, float(values[index]), ms)
+            for index, (series, ms) in stamps.items()
+            if series is not None
+        ]
+        return Values(self.arranged(values), samples, found)
+
+    def _new_exemplars(
+        self, texts: list[tuple[int, bytes]], stamps: dict[int, tuple[StampedSeries | None, int]]
+    ) -> list[tuple[LastExemplar, tuple[ParsedExemplar, ...], int | None]] | None:
+        """Those that were not there the last time, read; None when one has to be read exactly."""
+        new: list[tuple[LastExemplar, bytes, ParsedExemplar, int | None]] = []
+        for index, text in texts:
+            last = self.exemplars.get(index)
+            if last is not None and last.text == text:
+                continue
+            exemplar = read_exemplar(text)
+            if exemplar is None:
+                return None
+            if last is None:
+                series = self._series(index)
+                if series is None:
+                    continue
+                last = self.exemplars[index] = LastExemplar(series)
+            series_and_ms = stamps.get(index)
+            new.append((last, text, exemplar, series_and_ms[1] if series_and_ms and series_and_ms[0] else None))
+        for last, text, _, _ in new:
+            last.text = text
+        return [(last, (exemplar,), ms) for last, _, exemplar, ms in new]
 
 
 def read_plain(text: bytes, count: int) -> NDArray[np.float64] | None:
@@ -146,11 +247,11 @@ def read_plain(text: bytes, count: int) -> NDArray[np.float64] | None:
     return np.fromiter(numbers, np.float64, count) if len(numbers) == count else None
 
 
-def read_each(texts: list[bytes]) -> NDArray[np.float64] | None:
-    """The values of texts as Prometheus reads them; None if one of them is not a value."""
+def read_each(texts: list[bytes], blanks: bytes) -> NDArray[np.float64] | None:
+    """The values of texts as Prometheus reads them; None if one of them is not a value. `blanks`: may stand behind."""
     values = np.empty(len(texts), np.float64)
     for index, text in enumerate(texts):
-        value = parse_value(text.rstrip(b" \t"))
+        value = parse_value(text.rstrip(blanks) if blanks else text)
         if value is None:
             return None
         values[index] = value

@@ -64,8 +64,26 @@ SCRAPE_SAMPLES = Metric(
 SCRAPE_REJECTED = Metric(
     "headrace_scrape_samples_rejected_total", "counter", "Samples scraped and not sent on.", ("reason",)
 )
+SCRAPE_EXEMPLARS_REJECTED = Metric(
+    "headrace_scrape_exemplars_rejected_total", "counter", "Exemplars older than the last one of their series."
+)
+SCRAPE_LIMIT_EXCEEDED = Metric(
+    "headrace_scrape_limit_exceeded_total",
+    "counter",
+    "Scrapes that failed because of a limit of their job.",
+    ("limit",),
+)
 SCRAPE_LAYOUTS = Metric(
-    "headrace_scrape_layouts_total", "counter", "Bodies matched by the template, and bodies read anew.", ("result",)
+    "headrace_scrape_layouts_total",
+    "counter",
+    "Bodies matched by the template; patched, where some lines were new or gone; and read anew.",
+    ("result",),
+)
+SCRAPE_START_DELAY = Metric(
+    "headrace_scrape_start_delay_seconds",
+    "histogram",
+    "From the time when a scrape is due to its beginning.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 SCRAPE_TARGETS = Metric("headrace_scrape_targets", "gauge", "Targets scraped.", ("job",))
 SCRAPE_TARGETS_ELSEWHERE = Metric(

@@ -226,7 +226,7 @@ def _hot_equals_cold(bodies: list[bytes]) -> int:
         assert hot.counts.scraped == cold.counts.scraped > 20
         fresh = [sample for sample in hot_samples if sample[1] != "7ff0000000000002"]
         assert sorted(fresh) == sorted(cold_samples)
-        matched += not hot.rebuilt
+        matched += hot.how == "matched"
         if cache.wants_pressing:
             list(cache.press())
     return matched

@@ -9,7 +9,9 @@ from typing import Any
 from pipeline.producer.appender import Fragment
 from pipeline.relabel.program import Program
 from pipeline.relabel.rule import RelabelRule
-from pipeline.scrape.cache import Scraped, SeriesCache
+from pipeline.scrape.cache import SeriesCache
+from pipeline.scrape.negotiation import TEXT, Fetched
+from pipeline.scrape.scraped import Scraped
 from pipeline.scrape.series import SeriesMaker
 from topics import write_request
 from topics.compression import decompress
@@ -54,8 +56,9 @@ def finish(steps: Generator[None, None, Scraped]) -> Scraped:
             return scraped
 
 
-def take(cache: SeriesCache, body: bytes, ts_ms: int) -> tuple[Scraped, list[Sample]]:
-    scraped = cache.match(body, ts_ms) or finish(cache.read(body, ts_ms))
+def take(cache: SeriesCache, body: bytes, ts_ms: int, protocol: str = TEXT) -> tuple[Scraped, list[Sample]]:
+    fetched = Fetched(body, protocol)
+    scraped = cache.match(fetched, ts_ms) or finish(cache.read(fetched, ts_ms))
     return scraped, samples_of(scraped.fragments)
 
 

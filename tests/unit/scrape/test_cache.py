@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.scrape.cache import SeriesCache
+from pipeline.scrape.options import CacheOptions
 from tests.support.scraping import maker, plain, take
 
 T = 1_700_000_000_000
@@ -17,10 +18,10 @@ def cache() -> SeriesCache:
 
 def test_the_first_body_is_read_and_the_next_is_matched(cache: SeriesCache) -> None:
     first, samples = take(cache, b'# c\na{x="1"} 1\nb 2\n', T)
-    assert first.rebuilt
+    assert first.how == "read"
     assert plain(samples) == {"a{x=1}": "1", "b": "2"}
     second, samples = take(cache, b'# c\na{x="1"} 10\nb 2.5\n', T + 1)
-    assert not second.rebuilt
+    assert second.how == "matched"
     assert plain(samples) == {"a{x=1}": "10", "b": "2.5"}
     assert {ts for _, _, ts in samples} == {T + 1}
 
@@ -43,7 +44,7 @@ def test_series_dropped_by_metric_relabelling_are_scraped_but_not_added() -> Non
     cache = SeriesCache(maker(rules=[{"source_labels": ("__name__",), "regex": "b", "action": "drop"}]))
     for n, rebuilt in enumerate((True, False)):
         scraped, samples = take(cache, b"a 1\nb 2\nc 3\n", T + n)
-        assert scraped.rebuilt is rebuilt
+        assert scraped.how == ("read" if rebuilt else "matched")
         assert plain(samples) == {"a": "1", "c": "3"}
         assert (scraped.counts.scraped, scraped.counts.added) == (3, 2)
 
@@ -68,7 +69,7 @@ def test_after_a_failure_the_template_still_serves(cache: SeriesCache) -> None:
     take(cache, b"a 1\n", T)
     take(cache, b"<html>", T + 1)
     scraped, samples = take(cache, b"a 2\n", T + 2)
-    assert not scraped.rebuilt
+    assert scraped.how == "matched"
     assert plain(samples) == {"a": "2"}
     assert scraped.counts.series_added == 0
 
@@ -138,7 +139,7 @@ def test_timestamps_of_the_target_are_kept_in_order(cache: SeriesCache) -> None:
     _, samples = take(cache, b"a 1 1000\nb 2\n", T)
     assert sorted(ts for _, _, ts in samples) == [1000, T]
     scraped, samples = take(cache, b"a 2 2000\nb 3\n", T + 1)
-    assert not scraped.rebuilt
+    assert scraped.how == "matched"
     assert sorted(ts for _, _, ts in samples) == [2000, T + 1]
     assert plain(take(cache, b"a 2 2000\nb 3\n", T + 2)[1]) == {"b": "3"}
     scraped, samples = take(cache, b"a 2 1500\nb 3\n", T + 3)
@@ -154,16 +155,16 @@ def test_timestamps_far_ahead_are_refused(cache: SeriesCache) -> None:
 
 def test_series_with_their_own_timestamps_get_markers_only_when_tracked() -> None:
     for track, expected in ((False, {"b": "1"}), (True, {"b": "1", "a": "stale"})):
-        cache = SeriesCache(maker(), track_timestamps=track)
+        cache = SeriesCache(maker(), CacheOptions(track_timestamps=track))
         take(cache, b"a 1 1000\nb 1\n", T)
         assert plain(take(cache, b"b 1\n", T + 1)[1]) == expected
 
 
 def test_timestamps_may_be_ignored() -> None:
-    cache = SeriesCache(maker(), honor_timestamps=False)
+    cache = SeriesCache(maker(), CacheOptions(honor_timestamps=False))
     for n, rebuilt in enumerate((True, False)):
         scraped, samples = take(cache, b"a 1 1000\n", T + n)
-        assert scraped.rebuilt is rebuilt
+        assert scraped.how == ("read" if rebuilt else "matched")
         assert [ts for _, _, ts in samples] == [T + n]
 
 
@@ -191,11 +192,9 @@ def test_other_rules_make_other_series_and_end_the_old_ones(cache: SeriesCache) 
     take(cache, b"a 1\nb 2\n", T)
     cache.remake(
         maker(rules=[{"source_labels": ("__name__",), "regex": "b", "target_label": "n", "replacement": "1"}]),
-        honor_timestamps=True,
-        track_timestamps=False,
     )
     scraped, samples = take(cache, b"a 1\nb 2\n", T + 1)
-    assert scraped.rebuilt
+    assert scraped.how == "read"
     assert plain(samples) == {"a": "1", "b{n=1}": "2", "b": "stale"}
 
 
@@ -210,12 +209,12 @@ def test_a_large_stable_target_is_pressed_and_nobody_notices(cache: SeriesCache)
     list(cache.press())
     assert not cache.wants_pressing
     scraped, samples = take(cache, body(7), T + 4)
-    assert not scraped.rebuilt
+    assert scraped.how == "matched"
     assert all(fragment.compressed for fragment in scraped.fragments)
     assert set(plain(samples).values()) == {"7"}
     assert len(samples) == 3000
     scraped, samples = take(cache, body(8, 2999), T + 5)
-    assert scraped.rebuilt
+    assert scraped.how == "patched"
     assert scraped.counts.series_added == 0
     assert sorted(set(plain(samples).values())) == ["8", "stale"]
 

@@ -1,0 +1,283 @@
+"""A body that differs from the one before in some lines: those are read, the rest is matched in long runs.
+
+Lines are compared with the heads of the template in their order, many at a time. Where they differ, the head of the
+line is looked up: it stands further on in the template (lines are gone, or were moved), and the run goes on there; or
+it is new, and is read. What comes out is a new template and a sheet put together from byte ranges of the old one, at
+a cost that depends on how many lines are new, not on how many there are.
+
+Only for layouts in which each line is what it is by itself and by the TYPE above it, and only as long as nothing
+unusual turns up: then `patch` gives up, and the exact reader (`layout.py`) reads the whole body.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.scrape.layout import rewriting
+from pipeline.scrape.lines import read_line
+from pipeline.scrape.pressed_sheet import PressedSheet
+from pipeline.scrape.scraped import Counts
+from pipeline.scrape.sheet import hashes_of
+from pipeline.scrape.template import DROPPED, SILENT, Template, Values
+from topics.errors import ScrapeFailed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pipeline.scrape.exemplars import LastExemplar
+    from pipeline.scrape.series import SeriesMaker
+    from pipeline.scrape.sheet import Encoded, Sheet
+    from pipeline.scrape.tried import Tried
+
+_FIRST_STEP = 16
+# Beyond this share of lines that are new, reading everything is as cheap, and does not double the work when it fails.
+_MOST_NEW = 0.3
+
+
+@dataclass(slots=True)
+class Patched:
+    """The new template, its values, and the series that are gone."""
+
+    template: Template
+    values: Values
+    counts: Counts
+    gone: list[Encoded]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What the lines of the body are: `source`, by line, the line of the template that it repeats; -1: it is new."""
+
+    heads: list[bytes | None] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
+    runs: list[tuple[int, int]] = field(default_factory=list)  # line of the template, how many; or (-1 - new, 1)
+    new_places: list[int] = field(default_factory=list)  # of each new line
+    new: list[Encoded] = field(default_factory=list)
+    types: list[tuple[int, bytes]] = field(default_factory=lambda: [(0, b"")])
+
+
+class Patcher:
+    """Knows the lines of one template by their heads; goes from one template to the next, as long as it is used."""
+
+    def __init__(self) -> None:
+        self._heads: list[bytes | None] | None = None
+        self._index: dict[bytes, int] = {}
+
+    def patch(self, before: Template, body: bytes, maker: SeriesMaker, tried: Tried) -> Patched | None:
+        """The body as a change of `before`; None when it is to be read exactly."""
+        if not before.has_plain_layout or isinstance(before.sheet, PressedSheet):
+            return None
+        if self._heads is not before.heads:
+            self._learn(before)
+        lines = list(BytesIO(body))
+        if before.dialect.end and (not lines or lines[-1] != before.heads[-2]):
+            return None
+        reader = _Reader(before, lines, body, maker, self._index)
+        plan = reader.read()
+        return None if plan is None else _result(before, plan, tried, reader.counts)
+
+    def forget(self) -> None:
+        """Free what was learnt."""
+        self._heads, self._index = None, {}
+
+    def _learn(self, template: Template) -> None:
+        """Where each head stands; heads that stand twice are found nowhere."""
+        heads = template.heads[:-1]
+        self._index = dict(zip(heads, range(len(heads)), strict=True))  # type: ignore[arg-type] # None comes last
+        self._heads = template.heads
+
+
+class _Reader:
+    def __init__(
+        self, before: Template, lines: list[bytes], body: bytes, maker: SeriesMaker, index: dict[bytes, int]
+    ) -> None:
+        self.counts = Counts()
+        self._before = before
+        self._lines = lines
+        self._body = body
+        self._maker = maker
+        self._index = index
+        self._plan = _Plan()
+        self._type = b""
+        self._type_lines = [line for line, _ in before.types]
+        self._most_new = len(lines) * _MOST_NEW + 10
+        self._is_end = before.dialect.end
+
+    def read(self) -> _Plan | None:
+        """What every line is; None when something is not as usual."""
+        lines, heads, plan = self._lines, self._before.heads, self._plan
+        line = place = 0
+        while line < len(lines):
+            run = self._run(line, place)
+            if run:
+                plan.runs.append((place, run))
+                plan.heads += heads[place : place + run]
+                plan.texts += map(bytes.removeprefix, lines[line : line + run], heads[place : place + run])  # type: ignore[arg-type]
+                self._pass_types(line, place, run)
+                line += run
+                place += run
+                if line == len(lines):
+                    break
+            found = self._find(lines[line])
+            if found is not None and found != place:
+                place = found
+                continue
+            if not self._take_new(lines[line], line):
+                return None
+            line += 1
+        return plan
+
+    def _run(self, line: int, place: int) -> int:
+        """How many lines from here on begin with the heads of the template from `place` on."""
+        lines, heads = self._lines, self._before.heads
+        head = heads[place]
+        if head is None or not lines[line].startswith(head) or self._type != self._type_at(place):
+            return 0
+        begin = line
+        step = _FIRST_STEP
+        while True:
+            step = min(step, len(lines) - line, len(heads) - 1 - place)
+            if not step:
+                return line - begin
+            same = list(map(bytes.startswith, lines[line : line + step], heads[place : place + step]))  # type: ignore[arg-type]
+            if False in same:
+                return line + same.index(False) - begin
+            line += step
+            place += step
+            step *= 4
+
+    def _type_at(self, place: int) -> bytes:
+        return self._before.types[bisect_right(self._type_lines, place) - 1][1]
+
+    def _pass_types(self, line: int, place: int, run: int) -> None:
+        """The TYPE lines within a run mean here what they mean there."""
+        first = bisect_right(self._type_lines, place)
+        last = bisect_right(self._type_lines, place + run)
+        for at, kind in self._before.types[first:last]:
+            self._set_type(line + at - place, kind)
+
+    def _set_type(self, line: int, kind: bytes) -> None:
+        if kind != self._type:
+            self._type = kind
+            self._plan.types.append((line, kind))
+
+    def _find(self, line: bytes) -> int | None:
+        """Where in the template this line's head stands, under the same TYPE."""
+        if line.startswith((b"#", b"\n")):
+            return None
+        place = self._index.get(line[: line.rfind(b" ") + 1])
+        if place is None or self._type_at(place) != self._type:
+            return None
+        return place
+
+    def _take_new(self, line: bytes, number: int) -> bool:
+        """A line that the template does not have; False when it is not of the usual form."""
+        plan = self._plan
+        if len(plan.new_places) >= self._most_new:
+            return False
+        if line.startswith(b"#"):
+            return self._take_comment(line, number)
+        found = read_line(line, self._type)
+        if found is None:
+            return False
+        try:
+            encoded = self._maker.make(found.labels)
+        except ScrapeFailed:
+            return False
+        plan.heads.append(found.head)
+        plan.texts.append(line[len(found.head) :])
+        plan.runs.append((-1 - len(plan.new_places), 1))
+        if encoded is None:
+            plan.new_places.append(DROPPED)
+        else:
+            plan.new_places.append(len(plan.new))
+            plan.new.append(encoded)
+        return True
+
+    def _take_comment(self, line: bytes, number: int) -> bool:
+        """A comment that is new: read by the parser alone, for it is a matter of its own."""
+        parser = self._before.dialect.parser(line)
+        try:
+            parser.step()
+        except ScrapeFailed:
+            return False
+        if parser.ended or parser.position != len(line):
+            return False
+        plan = self._plan
+        plan.heads.append(line)
+        plan.runs.append((-1 - len(plan.new_places), 1))
+        plan.new_places.append(SILENT)
+        if parser.metric_type:
+            self._set_type(number + 1, rewriting(parser.metric_type))
+        return True
+
+
+def _result(before: Template, plan: _Plan, tried: Tried, counts: Counts) -> Patched | None:
+    sheet = before.sheet
+    assert not isinstance(sheet, PressedSheet)
+    sources = _sources(plan)
+    repeats = sources[sources >= 0]
+    if len(repeats) and np.bincount(repeats).max() > 1:
+        return None  # a line stands twice
+    new_lines = np.array(plan.new_places, np.int32)
+    lines = np.where(sources >= 0, before.lines[np.maximum(sources, 0)], 0).astype(np.int32)
+    known = (sources >= 0) & (lines >= 0)
+    kept = np.zeros(len(sheet), bool)
+    kept[lines[known]] = True
+    gone = [sheet.encoded(place) for place in np.flatnonzero(~kept).tolist()]
+    if not _are_unheard_of(sheet, plan.new):
+        return None  # a series that is there, written in another way
+    rank = (np.cumsum(kept) - 1).astype(np.int32)
+    lines[known] = rank[lines[known]]
+    fresh = sources < 0
+    lines[fresh] = np.where(new_lines >= 0, new_lines + int(kept.sum()), new_lines)[-1 - sources[fresh]]
+    template = Template(
+        before.dialect,
+        [*plan.heads, None],
+        lines,
+        sheet.splice(kept, plan.new),
+        types=plan.types,
+        exemplars=_moved(before, sources, lines),
+    )
+    values = template.values(b"".join(plan.texts))
+    if values is None:
+        return None
+    counts.scraped = template.samples
+    counts.added = template.samples - template.dropped
+    for line in np.flatnonzero(fresh & (lines >= 0)).tolist():
+        head = plan.heads[line]
+        assert head is not None
+        counts.series_added += tried.is_new(head)
+    return Patched(template, values, counts, gone)
+
+
+def _are_unheard_of(sheet: Sheet, new: list[Encoded]) -> bool:
+    """Whether none of these series is in the sheet, or twice in the list."""
+    labels = {labels for _, labels in new}
+    if len(labels) < len(new):
+        return False
+    return not np.isin(hashes_of(labels), sheet.hashes).any()
+
+
+def _sources(plan: _Plan) -> NDArray[np.int64]:
+    """By line of the body: the line of the template, or -1 - the number of the new line."""
+    starts = np.array([start for start, _ in plan.runs], np.int64)
+    lengths = np.array([length for _, length in plan.runs], np.int64)
+    firsts = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) - np.repeat(firsts - starts, lengths)
+
+
+def _moved(before: Template, sources: NDArray[np.int64], lines: NDArray[np.int32]) -> dict[int, LastExemplar]:
+    """Exemplars by sample index, as the samples stand now."""
+    if not before.exemplars:
+        return {}
+    sample_before = np.cumsum(before.lines != SILENT) - 1
+    line_of = {int(sample): line for line, sample in enumerate(sample_before.tolist()) if before.lines[line] != SILENT}
+    wanted = {line_of[sample]: last for sample, last in before.exemplars.items()}
+    samples = np.cumsum(lines != SILENT) - 1
+    return {int(samples[line]): wanted[source] for line, source in enumerate(sources.tolist()) if source in wanted}
