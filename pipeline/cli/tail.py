@@ -11,10 +11,11 @@ from pipeline.lifecycle.options import RoleOptions, role_options
 
 @click.command()
 @role_options("tailer")
-def command(options: RoleOptions) -> None:
-    """Tail log files into Kafka: logs.scrape_configs of the configuration, or a Promtail file's.
+@click.option("--node.name", "node", help="Under which positions are kept; one tailer a name. [$NODE_NAME, host name]")
+def command(options: RoleOptions, node: str | None) -> None:
+    """Tail log files into Kafka, each line exactly once: the configuration's logs.scrape_configs, or a Promtail file's.
 
-    Positions are kept in the storage folder, or in positions.filename, and move only when Kafka has acknowledged.
+    Positions are kept in Kafka, by node, and committed together with the lines.
     """
     from pipeline.config.load import load  # noqa: PLC0415 — --help needs none of these
     from pipeline.lifecycle.main import leave  # noqa: PLC0415
@@ -23,4 +24,4 @@ def command(options: RoleOptions) -> None:
     read = functools.partial(load, options.config_file, promtail_file=options.promtail_file)
     config = read()
     options.setup_logging("tailer")
-    leave(start_tailer.start(read, config, options))
+    leave(start_tailer.start(read, config, options, node))

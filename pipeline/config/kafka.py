@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.config.environment import Context, ExpandedFilePath, ExpandedSecret, ExpandedText, expand
 from pipeline.config.http import TLSConfig
 from pipeline.config.section import Fault, Section, fault, faults
-from pipeline.config.units import Duration, Integer, Size, Text, above_zero, between, format_size
+from pipeline.config.units import Boolean, Duration, Integer, Size, Text, above_zero, between, format_size
 
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,100}")
 
@@ -72,6 +72,7 @@ class KafkaConfig(Section):
     password: ExpandedSecret | None = None
     password_file: ExpandedFilePath | None = None
     tls_config: TLSConfig = TLSConfig()
+    transactions: Boolean = True
 
     def faults(self) -> Iterator[Fault]:
         """SASL whole or not at all."""

@@ -135,7 +135,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
     remote_write.MetadataConfig: {"send": "Accepted; headrace sends no metadata yet."},
     logs.LogsConfig: {
         "clients": "The backends for lines.",
-        "positions": "Where the tailer remembers how far it has read.",
+        "positions": "The positions file that is taken over into Kafka at the first start, Promtail's or headrace's own.",
         "scrape_configs": "The log files.",
         "target_config": "How often to look for new files.",
         "file_watch_config": "How often to look for new lines (in a Promtail file: under `global`).",
@@ -186,6 +186,8 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "password": "The SASL password.",
         "password_file": "A file that holds it.",
         "tls_config": "For `SSL` and `SASL_SSL`; see `tls_config`.",
+        "transactions": "Whether the tailer commits lines and positions in Kafka transactions: each line exactly once. "
+        "Where the broker's rules forbid them, `false`: positions in a file, and a restart may repeat lines.",
     },
     kafka.TopicsConfig: {
         "partitions": "Partitions of the metrics and the logs topic. Also the most requests in flight per backend.",

@@ -231,8 +231,8 @@ class Transactions:
         return (
             f"Kafka does not allow transactions ({type(error).__name__}). Exactly once needs the rights WRITE and "
             f"DESCRIBE on the transactional id {places.transactional_id}, WRITE on the topics {places.lines} and "
-            f"{places.memory}, READ on {places.memory}. Without them set logs.delivery: at_least_once: a restart may "
-            "then repeat lines"
+            f"{places.memory}, READ on {places.memory}. Without them set kafka.transactions: false: a restart may then "
+            "repeat lines"
         )
 
     # --- writing -----------------------------------------------------------------------------------------------------

@@ -66,7 +66,14 @@ class KafkaDoor:
         return None
 
 
-def away(producer: Producer | None) -> str:
+class Stated(Protocol):
+    """What can say whether Kafka answers."""
+
+    def status(self) -> dict[str, Any]:
+        """`kafka`: "connected", or why not."""
+
+
+def away(producer: Stated | None) -> str:
     """That Kafka is away, in words, while the role that owns `producer` works on; empty when it is not."""
     said = str(producer.status().get("kafka", "connected")) if producer is not None else "connected"
     return "" if said == "connected" else f"{AWAY}{said}"

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.clock import SystemClock
 from pipeline.lifecycle.main import serve
-from pipeline.roles.open_door import open_door
+from pipeline.roles.open_journals import node_name, open_journals
 from pipeline.roles.tailer import TailerRole
 from pipeline.telemetry.metrics import Telemetry
-from topics.record import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +22,15 @@ log = logging.getLogger(__name__)
 DRAIN_SHARE = 0.5  # of the process's time to stop; the producer's flush and the positions' last save come after
 
 
-def start(load: Callable[[], Config], config: Config, options: RoleOptions) -> int:
-    """Tail until a signal; the exit code. `load` reads the configuration again."""
+def start(load: Callable[[], Config], config: Config, options: RoleOptions, node: str | None = None) -> int:
+    """Tail until a signal; the exit code. `load` reads the configuration again; `node` as `open_journals.node_name`."""
     for note in config.notes:
         log.warning("%s", note)
     telemetry, clock = Telemetry(), SystemClock()
-    door = open_door(config, options, Kind.LOGS, telemetry=telemetry, clock=clock)
+    journals = open_journals(config, options, node_name(node), telemetry=telemetry, clock=clock)
     role = TailerRole(
         load,
-        door,
-        storage=options.storage,
+        journals,
         telemetry=telemetry,
         clock=clock,
         drain_s=DRAIN_SHARE * options.deadline_s,

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from pipeline.config.render import rendered
 from pipeline.roles.door import away
-from pipeline.tail.file_journal import FileJournal
 from pipeline.tail.manager import TailManager
 from pipeline.tail.metrics import TailMetrics
 from pipeline.tail.options import TailOptions
-from pipeline.tail.positions_file import PositionStore
 from pipeline.tail.targets import hostname, resolve
 from pipeline.web.pages import page
 from topics.errors import ConfigError, Problem
-from topics.record import Kind
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,13 +23,11 @@ if TYPE_CHECKING:
 
     from pipeline.clock import Clock
     from pipeline.config.root import Config
-    from pipeline.producer.appender import Appender
-    from pipeline.roles.door import KafkaDoor, Producer
+    from pipeline.roles.tail_journals import Journals
+    from pipeline.tail.journal import Journal
     from pipeline.telemetry.metrics import Telemetry
 
 log = logging.getLogger(__name__)
-
-POSITIONS_FILE = "positions-logs.json"
 
 
 class TailerRole:
@@ -44,9 +38,8 @@ class TailerRole:
     def __init__(
         self,
         load: Callable[[], Config],
-        door: KafkaDoor,
+        journals: Journals,
         *,
-        storage: Path,
         telemetry: Telemetry,
         clock: Clock,
         drain_s: float = 6.0,
@@ -55,47 +48,27 @@ class TailerRole:
         wait for Kafka to take what was read.
         """
         self._load = load
-        self._door = door
-        self._storage = storage
+        self._journals = journals
         self._telemetry = telemetry
         self._clock = clock
         self._drain_s = drain_s
         self._config = load()
-        self._reason = f"waiting for Kafka at {door.brokers}"
-        self._producer: Producer | None = None
+        self._reason = f"waiting for Kafka at {journals.brokers}"
         self._manager: TailManager | None = None
         self._dropped: list[dict[str, Any]] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Open the positions, wait for Kafka, tail until `stop`, drain.
+        """Wait for Kafka, open the journal, tail until `stop`, drain.
 
-        Raises PositionsError and TopicMismatch: neither mends itself.
+        Raises PositionsError, TopicMismatch, TransactionsForbidden and IdentityStolen: none mends itself.
         """
-        store = PositionStore(self.positions_file, self._config.logs.positions.ignore_invalid_yaml).open()
-        try:
-            log.info("positions of %d files in %s", len(store), self.positions_file)
-            async with self._door.producer() as producer:
-                self._producer = producer
-                appender = await self._door.appender(
-                    producer, Kind.LOGS, stop=stop, clock=self._clock, say=self._wait_for
-                )
-                if appender is not None:
-                    await self._tail(appender, store, stop)
-        finally:
-            self._producer = None
-            store.close()
+        async with self._journals.opened(stop, self._wait_for) as journal:
+            if journal is not None:
+                await self._tail(journal, stop)
 
-    @property
-    def positions_file(self) -> Path:
-        """`positions.filename`, or a file in the storage folder."""
-        given = self._config.logs.positions.filename
-        return self._storage / POSITIONS_FILE if given is None else Path(given)
-
-    async def _tail(self, appender: Appender, store: PositionStore, stop: asyncio.Event) -> None:
-        options = _options(self._config)
-        journal = FileJournal(appender, store, self._clock, options.save_interval_s)
+    async def _tail(self, journal: Journal, stop: asyncio.Event) -> None:
         metrics = TailMetrics(self._telemetry)
-        self._manager = TailManager(journal, metrics, self._clock, options, drain_s=self._drain_s)
+        self._manager = TailManager(journal, metrics, self._clock, options_of(self._config), drain_s=self._drain_s)
         try:
             self._apply()
             await self._manager.run(stop)
@@ -139,15 +112,15 @@ class TailerRole:
             return False, self._reason
         if not self._manager.scanned:
             return False, "looking for files"
-        return True, away(self._producer)
+        return True, away(self._journals)
 
     def status(self) -> dict[str, Any]:
         """Files with position, size and lag; dropped targets; the producer's own status."""
         return {
             "files": self._manager.files() if self._manager else [],
             "dropped_targets": self._dropped,
-            "positions_file": str(self.positions_file),
-            "producer": self._producer.status() if self._producer else {},
+            "positions": self._journals.place,
+            "producer": self._journals.status(),
         }
 
     def routes(self) -> list[web.RouteDef]:
@@ -163,7 +136,7 @@ class TailerRole:
         return rendered(self._config)
 
 
-def _options(config: Config) -> TailOptions:
+def options_of(config: Config) -> TailOptions:
     """Promtail's rhythms; globs are looked at at least once a second, because nobody tells us of new files."""
     usual = TailOptions()
     return dataclasses.replace(

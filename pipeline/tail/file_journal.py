@@ -1,6 +1,6 @@
 """At-least-once: lines first, positions after Kafka's acknowledgement, into a file of the storage folder.
 
-For brokers whose rules forbid transactions (`logs.delivery: at_least_once`).
+For brokers whose rules forbid transactions (`kafka.transactions: false`).
 """
 
 from __future__ import annotations

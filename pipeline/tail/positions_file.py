@@ -158,7 +158,7 @@ def _unsealed(content: bytes) -> list[dict[str, Any]]:
         whole = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         if content.lstrip().startswith(b"positions:"):
-            raise ValueError("it is Promtail's, and is imported where logs.delivery is exactly_once") from None
+            raise ValueError("it is Promtail's, and is taken over where kafka.transactions is true") from None
         raise ValueError(f"it is damaged ({error})") from None
     if not isinstance(whole, dict) or not isinstance(whole.get("positions"), list):
         raise TypeError("it holds something else")

@@ -12,12 +12,16 @@ PATIENCE_MS = 500
 
 
 async def lines_in(brokers: str, topic: str) -> dict[str, list[str]]:
-    """All lines of the topic by `filename`, in the order of their partition. Reads to the end as it is now."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=brokers, auto_offset_reset="earliest")
+    """All committed lines of the topic by `filename`, in the order of their partition, up to the end as it is now."""
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=brokers, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    raw = AIOKafkaConsumer(topic, bootstrap_servers=brokers)
+    await raw.start()
     await consumer.start()
     try:
         partitions = list(consumer.assignment())  # without a group: all of them
-        ends = await consumer.end_offsets(partitions)
+        ends = await raw.end_offsets(partitions)  # beyond what is committed: waits for open transactions to end
         left = {one for one in partitions if ends[one]}
         found: dict[str, list[str]] = defaultdict(list)
         while left:
@@ -27,6 +31,7 @@ async def lines_in(brokers: str, topic: str) -> dict[str, list[str]]:
             left = {one for one in left if await consumer.position(one) < ends[one]}
         return dict(found)
     finally:
+        await raw.stop()
         await consumer.stop()
 
 

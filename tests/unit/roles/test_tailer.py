@@ -15,6 +15,7 @@ from pipeline.clock import SystemClock
 from pipeline.config.load import load
 from pipeline.roles import door as door_module
 from pipeline.roles.door import KafkaDoor
+from pipeline.roles.tail_journals import FileJournals
 from pipeline.roles.tailer import TailerRole
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.fakes import FakeProducer, ListAppender
@@ -56,8 +57,13 @@ class Setting:
 
         return TailerRole(
             lambda: load(self.folder / "headrace.yml", promtail_file=self.folder / "promtail.yml", environ={}),
-            KafkaDoor("kafka:9092", "headrace.logs", ensure, producer),
-            storage=self.folder / "storage",
+            FileJournals(
+                KafkaDoor("kafka:9092", "headrace.logs", ensure, producer),
+                self.folder / "p.json",
+                SystemClock(),
+                ignore_damage=False,
+                save_interval_s=0.01,
+            ),
             telemetry=Telemetry(),
             clock=SystemClock(),
         )

@@ -42,7 +42,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
         (b'{"version":1,"checksum":"', "it is damaged"),
         (
             b"positions:\n  /var/log/a.log: '120'\n",
-            "it is Promtail's, and is imported where",
+            "it is Promtail's, and is taken over where",
         ),
         (b'{"version":2,"checksum":"","positions":[]}', "it has version 2, this headrace writes version 1"),
         (b"[]", "it holds something else"),
