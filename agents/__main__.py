@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING
 
 import click
 import uvloop
 
+from agents.loading import load
 from pipeline.lifecycle.early import answer_signals_early
 from pipeline.lifecycle.options import RoleOptions, role_options
-
-if TYPE_CHECKING:
-    from pipeline.config.root import Config
-
-DEFAULT_BROKERS = ("127.0.0.1:9092",)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +36,7 @@ def main(backend: str, instance_id: str, options: RoleOptions) -> None:
     try:
         role = AgentRole(
             backend,
-            lambda: _load(options),
+            lambda: load(options),
             telemetry=telemetry,
             clock=SystemClock(),
             instance_id=instance_id,
@@ -63,17 +58,6 @@ def main(backend: str, instance_id: str, options: RoleOptions) -> None:
         deadline_s=options.deadline_s,
     )
     leave(code)
-
-
-def _load(options: RoleOptions) -> Config:
-    """The configuration with the flags' brokers and prefix in it."""
-    from pipeline.config.load import load  # noqa: PLC0415 — --help needs none of it
-
-    config = load(options.config_file, promtail_file=options.promtail_file)
-    brokers = options.brokers or config.kafka.brokers or DEFAULT_BROKERS
-    prefix = options.prefix if options.prefix is not None else config.kafka.prefix
-    kafka = config.kafka.model_copy(update={"brokers": brokers, "prefix": prefix})
-    return config.model_copy(update={"kafka": kafka})
 
 
 if __name__ == "__main__":

@@ -54,6 +54,35 @@ class RoleOptions:
         return log_lines.setup(self.log_level, self.log_format, component)
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigOptions:
+    """The flags of a command that is no role: which configuration, which Kafka."""
+
+    config_file: Path
+    promtail_file: Path | None
+    brokers: tuple[str, ...] | None
+    prefix: str | None
+
+
+def config_options(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a click callback: adds the flags about configuration and brokers as one `options: ConfigOptions`."""
+
+    @functools.wraps(callback)
+    def with_options(**given: Any) -> Any:
+        options = ConfigOptions(
+            config_file=given.pop("config_file"),
+            promtail_file=given.pop("promtail_file"),
+            brokers=_brokers(given.pop("brokers")),
+            prefix=_prefix(given.pop("prefix")),
+        )
+        return callback(options=options, **given)
+
+    decorated: Callable[..., Any] = with_options
+    for option in reversed(_config_flags()):
+        decorated = option(decorated)
+    return decorated
+
+
 def role_options(role: str, *, configured: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a click callback: adds the common flags, hands them over as one `options: RoleOptions`.
 

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from agents.__main__ import main as agent
+from agents.dlq.__main__ import main as dlq
 from pipeline.cli.main import COMMANDS, cli
 from pipeline.config.backends import backends
 from pipeline.config.load import load
@@ -30,13 +31,17 @@ def code_of(path: Path) -> str:
     return "\n".join(part.split(" # ")[0] for part in "\n".join(parts).splitlines())
 
 
+ABOVE = {"agent": agent, "dlq": dlq}
+"""What stands behind the commands that become another program."""
+
+
 def commands_of(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
     """Every command by its words: `run`, `check`, `check config` …"""
     found: dict[str, click.Command] = {}
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
         assert command is not None
-        found[prefix + name] = agent if name == "agent" else command
+        command = found[prefix + name] = ABOVE.get(name, command)
         if isinstance(command, click.Group):
             found |= commands_of(command, f"{prefix}{name} ")
     return found
@@ -61,8 +66,9 @@ def test_the_examples_of_the_readme_load_and_mean_what_the_text_says(tmp_path: P
 def test_every_command_that_is_named_exists(path: Path) -> None:
     named = re.findall(r"(?<![\w./-])headrace +([a-z]+)(?: +([a-z]+))?", code_of(path))
     missing = [first for first, _ in named if first not in COMMANDS]
+    groups = {name for name, command in COMMAND_OF.items() if isinstance(command, click.Group)}
     missing += [
-        f"check {second}" for first, second in named if first == "check" and f"check {second}" not in COMMAND_OF
+        f"{first} {second}" for first, second in named if first in groups and f"{first} {second}" not in COMMAND_OF
     ]
     assert missing == []
 
