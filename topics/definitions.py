@@ -92,6 +92,11 @@ def group(prefix: str, backend: str) -> str:
     return f"{prefix}agent.{backend}"
 
 
+def scrapers(prefix: str, name: str) -> str:
+    """The consumer group of the scraper replicas that share their targets."""
+    return f"{prefix}scraper.{name}"
+
+
 def control_partition(name: str) -> int:
     """The partition of the control topic that holds what `name` (a node, say) keeps there."""
     return bucket(name.encode()) % CONTROL_PARTITIONS

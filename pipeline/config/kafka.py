@@ -55,6 +55,12 @@ def _broker(value: str) -> str:
     return value
 
 
+def _scrape_group(value: str) -> str:
+    if not is_prefix(value):
+        raise fault(f'not a name for a group: "{value}"', "use at most 100 of the characters a-z A-Z 0-9 . _ -")
+    return value
+
+
 def _prefix(value: str) -> str:
     if not is_prefix(value):
         raise fault(f'not a prefix for topic names: "{value}"', "use at most 100 of the characters a-z A-Z 0-9 . _ -")
@@ -66,6 +72,7 @@ class KafkaConfig(Section):
 
     brokers: Annotated[tuple[Annotated[Text, AfterValidator(_broker)], ...], BeforeValidator(_brokers)] = ()
     prefix: Annotated[ExpandedText, AfterValidator(_prefix)] = "headrace."
+    scrape_group: Annotated[ExpandedText, AfterValidator(_scrape_group)] = "main"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     username: ExpandedText | None = None

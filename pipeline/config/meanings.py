@@ -180,6 +180,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
     kafka.KafkaConfig: {
         "brokers": "`host:port`, as a list or with commas. None: `headrace run` starts an embedded Kafka.",
         "prefix": "Begins the name of every topic and consumer group: many instances can share a cluster.",
+        "scrape_group": "Scrapers of one name share their targets. Those with other jobs need another name.",
         "security_protocol": "`PLAINTEXT` `SSL` `SASL_PLAINTEXT` or `SASL_SSL`.",
         "sasl_mechanism": "`PLAIN` `SCRAM-SHA-256` or `SCRAM-SHA-512`.",
         "username": "The SASL user.",

@@ -94,12 +94,16 @@ class Membership:
             tasks.create_task(self._beat(), name="heartbeats of the scrapers' group")
             tasks.create_task(self._join_when_wanted(shareholder), name="membership of the scrapers' group")
 
-    async def leave(self, deadline_s: float) -> None:
-        """Give everything up now, so that others need not wait for the session to end; after `run` was cancelled."""
+    async def leave(self, deadline_s: float, *, is_alone: bool) -> None:
+        """Give everything up now, so that others need not wait for the session to end; after `run` was cancelled.
+
+        The only member, known by its instance id, leaves nothing to others: it stays on the broker's list, so that its
+        restart need not wait while the broker (for 3 s, as it comes) looks out for the first members of an empty group.
+        """
         member_id, self._member_id = self._member_id, ""
         self._fence.lose()
         try:
-            if member_id:
+            if member_id and not (is_alone and self._is_static):
                 async with asyncio.timeout(deadline_s):
                     await self._group.leave(member_id)
         except (KafkaUnavailable, OwnershipLost, TimeoutError) as error:

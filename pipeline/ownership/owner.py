@@ -59,11 +59,20 @@ class Owner:
     """The shares of this replica. Until `follow`, and after `unfollow`, nobody is there to scrape them."""
 
     def __init__(
-        self, membership: Membership, fence: Fence, *, name: str, jobs: str, telemetry: Telemetry, clock: Clock
+        self,
+        membership: Membership,
+        fence: Fence,
+        *,
+        group: str,
+        name: str,
+        jobs: str,
+        telemetry: Telemetry,
+        clock: Clock,
     ) -> None:
-        """`jobs` identifies what is configured to be scraped; replicas that differ in it are warned of."""
+        """`name` is for people; `jobs` identifies what is configured: replicas that differ in it are warned of."""
         self._membership = membership
         self._fence = fence
+        self.group = group
         self._name = name
         self.jobs = jobs
         self._clock = clock
@@ -115,7 +124,13 @@ class Owner:
         """Give up everything; `run` was cancelled, and what was scraped is in Kafka or lost by now."""
         self._given.inc(len(self._held))
         self._held = self._scraping = self._releasing = frozenset()
-        await self._membership.leave(deadline_s)
+        await self._membership.leave(deadline_s, is_alone=len(self._members) <= 1)
+
+    def configured(self, jobs: str) -> None:
+        """What is scraped has changed: tell the others."""
+        if jobs != self.jobs:
+            self.jobs = jobs
+            self._membership.rejoin()
 
     def follow(self, scrapes: Scrapes, outlet: Outlet) -> None:
         """From now on these scrape what is owned."""
@@ -131,6 +146,7 @@ class Owner:
         """For `/api/v1/status`."""
         fence = self._fence
         return {
+            "group": self.group,
             "name": self._name,
             "state": "confirmed" if fence.is_confirmed else "adrift" if fence.is_adrift else "waiting",
             "reason": self.reason,

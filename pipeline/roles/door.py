@@ -31,6 +31,12 @@ class Producer(Protocol):
     async def open(self, topic: str, kind: Kind) -> Appender:
         """Learn about the topic. Raises KafkaUnavailable."""
 
+    async def settle(self) -> None:
+        """Return when all that was appended until now is in Kafka, or counted as lost."""
+
+    async def discard(self, reason: str) -> int:
+        """Let go of what Kafka has not acknowledged; how many samples that is."""
+
     def status(self) -> dict[str, Any]:
         """For the status page."""
 

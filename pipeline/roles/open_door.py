@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.config.root import Config
     from pipeline.lifecycle.options import RoleOptions
+    from pipeline.producer.gate import Gate
     from pipeline.telemetry.metrics import Telemetry
 
 
@@ -24,9 +25,19 @@ if TYPE_CHECKING:
 FLUSH_SHARE = {Kind.METRICS: 0.7, Kind.LOGS: 0.2}
 
 
-def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Telemetry, clock: Clock) -> KafkaDoor:
-    """The door for this kind of data. Raises ConfigError when nobody said where Kafka is, CredentialsUnreadable when a
-    password file or a certificate cannot be read.
+def open_door(
+    config: Config,
+    options: RoleOptions,
+    kind: Kind,
+    *,
+    telemetry: Telemetry,
+    clock: Clock,
+    gate: Gate | None = None,
+) -> KafkaDoor:
+    """The door for this kind of data; `gate` says when records may leave.
+
+    Raises ConfigError when nobody said where Kafka is, CredentialsUnreadable when a password file or a certificate
+    cannot be read.
     """
     brokers = ",".join(options.brokers or config.kafka.brokers)
     if not brokers:
@@ -48,6 +59,7 @@ def open_door(config: Config, options: RoleOptions, kind: Kind, *, telemetry: Te
             producer_id=f"{socket.gethostname()}/{kind.value}",
             security=client_security,
             flush_s=FLUSH_SHARE[kind] * options.deadline_s,
+            gate=gate,
         )
 
     topic = names.metrics if kind is Kind.METRICS else names.logs

@@ -74,7 +74,7 @@ def plan(config: Config, common: Common) -> dict[str, ChildSpec]:
     """The children that `config` asks for, by name, sources first."""
     specs: list[ChildSpec] = []
     if config.scrape_configs:
-        specs.append(_source("scraper", "scrape", common))
+        specs.append(_source("scraper", "scrape", common, f"--group.instance-id={common.instance_id}"))
     if config.logs.scrape_configs:
         specs.append(_source("tailer", "tail", common))
     for backend in backends(config):
@@ -88,7 +88,7 @@ def plan(config: Config, common: Common) -> dict[str, ChildSpec]:
     return {spec.name: spec for spec in specs}
 
 
-def _source(role: str, command: str, common: Common) -> ChildSpec:
+def _source(role: str, command: str, common: Common, *more: str) -> ChildSpec:
     address_file = common.storage / "run" / f"{role}.address"
-    argv = (*HEADRACE, command, *common.flags(Stage.SOURCE, address_file))
+    argv = (*HEADRACE, command, *more, *common.flags(Stage.SOURCE, address_file))
     return ChildSpec(role, role, Stage.SOURCE, argv, address_file)

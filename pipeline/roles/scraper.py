@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from xxhash import xxh3_64_hexdigest
+
 from pipeline.config.render import rendered
 from pipeline.discovery.manager import DiscoveryManager
+from pipeline.ownership.alone import Alone
 from pipeline.roles.door import away
 from pipeline.roles.targets_page import TargetsPage
 from pipeline.scrape.manager import ScrapeManager
@@ -21,9 +24,18 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.config.root import Config
     from pipeline.discovery.target_group import TargetGroup
+    from pipeline.ownership.alone import Ownership
     from pipeline.producer.appender import Appender
     from pipeline.roles.door import KafkaDoor, Producer
     from pipeline.telemetry.metrics import Telemetry
+
+
+_LEAVE_S = 1.0
+
+
+def jobs_id(config: Config) -> str:
+    """Identifies what is scraped: replicas that share targets should agree in it."""
+    return xxh3_64_hexdigest(repr((config.scrape_configs, config.global_.external_labels)).encode())
 
 
 class ScraperRole:
@@ -31,8 +43,19 @@ class ScraperRole:
 
     name = "scraper"
 
-    def __init__(self, load: Callable[[], Config], door: KafkaDoor, *, telemetry: Telemetry, clock: Clock) -> None:
-        """`load` reads the configuration; raises ConfigError, here and at each reload."""
+    def __init__(
+        self,
+        load: Callable[[], Config],
+        door: KafkaDoor,
+        *,
+        telemetry: Telemetry,
+        clock: Clock,
+        owner: Ownership | None = None,
+    ) -> None:
+        """`load` reads the configuration; raises ConfigError, here and at each reload. `owner`: which targets are this
+        replica's; None: all.
+        """
+        self._owner: Ownership = owner or Alone()
         self._load = load
         self._door = door
         self._telemetry = telemetry
@@ -46,16 +69,27 @@ class ScraperRole:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for Kafka, scrape until `stop`, then let the producer flush. Raises TopicMismatch."""
-        async with self._door.producer() as producer:
-            self._producer = producer
+        async with asyncio.TaskGroup() as tasks:
+            owning: list[asyncio.Task[None]] = []
             try:
-                appender = await self._door.appender(
-                    producer, Kind.METRICS, stop=stop, clock=self._clock, say=self._wait_for
-                )
-                if appender is not None:
-                    await self._scrape(appender, stop)
-            finally:
-                self._producer = None
+                async with self._door.producer() as producer:
+                    self._producer = producer
+                    try:
+                        appender = await self._door.appender(
+                            producer, Kind.METRICS, stop=stop, clock=self._clock, say=self._wait_for
+                        )
+                        if appender is not None:
+                            self._reason = "starting"
+                            owning.append(tasks.create_task(self._owner.run(), name="ownership"))
+                            await self._scrape(appender, producer, stop)
+                    finally:
+                        self._producer = None
+            finally:  # only now: the next owner may begin when the last samples are in Kafka
+                for task in owning:
+                    task.cancel()
+                if owning:
+                    await asyncio.wait(owning)
+                    await self._owner.leave(_LEAVE_S)
 
     async def reload(self) -> None:
         """Jobs, targets and labels take effect at once; Kafka, topics and producer need a restart."""
@@ -68,15 +102,22 @@ class ScraperRole:
         if problems:
             raise ConfigError(problems)
         self._config = config
+        self._owner.configured(jobs_id(config))
         await self._apply()
 
     def ready(self) -> tuple[bool, str]:
         """Ready once Kafka answered and scraping began; without Kafka later on it goes on into memory, and says so."""
-        return self._scrapes is not None, away(self._producer) if self._scrapes else self._reason
+        if self._scrapes is None:
+            return False, self._reason
+        return (False, self._owner.reason) if self._owner.reason else (True, away(self._producer))
 
     def status(self) -> dict[str, Any]:
         """Targets with health, error and labels; the producer's own status."""
-        return {"targets": self._page.targets(), "producer": self._producer.status() if self._producer else {}}
+        return {
+            "targets": self._page.targets(),
+            "ownership": self._owner.status(),
+            "producer": self._producer.status() if self._producer else {},
+        }
 
     def routes(self) -> list[web.RouteDef]:
         """`GET /targets` for people, `GET /api/v1/targets` as Prometheus answers it."""
@@ -89,9 +130,17 @@ class ScraperRole:
     def _wait_for(self, reason: str) -> None:
         self._reason = reason
 
-    async def _scrape(self, appender: Appender, stop: asyncio.Event) -> None:
-        async with ScrapeManager(appender, telemetry=self._telemetry, clock=self._clock) as scrapes:
+    async def _scrape(self, appender: Appender, producer: Producer, stop: asyncio.Event) -> None:
+        async with ScrapeManager(
+            appender,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            name=self._owner.group,
+            owns=self._owner.owns,
+            may_scrape=self._owner.may_scrape,
+        ) as scrapes:
             self._scrapes = scrapes
+            self._owner.follow(scrapes, producer)
             try:
                 await self._apply()
                 async with asyncio.TaskGroup() as tasks:
@@ -99,6 +148,7 @@ class ScraperRole:
                     await stop.wait()
                     discovery.cancel()
             finally:
+                self._owner.unfollow()
                 self._scrapes = None
                 self._reason = "stopping"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.clock import SystemClock
 from pipeline.lifecycle.main import serve
 from pipeline.roles.open_door import open_door
+from pipeline.roles.open_owner import open_owner
 from pipeline.roles.scraper import ScraperRole
 from pipeline.telemetry.metrics import Telemetry
 from topics.record import Kind
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def start(load: Callable[[], Config], config: Config, options: RoleOptions) -> int:
-    """Scrape until a signal; the exit code. `load` reads the configuration again."""
+def start(load: Callable[[], Config], config: Config, options: RoleOptions, instance_id: str = "") -> int:
+    """Scrape until a signal; the exit code. `load` reads the configuration again.
+
+    `instance_id` makes it a static member of the scrapers' group: a restart under it takes its targets up at once.
+    """
     for note in config.notes:
         log.warning("%s", note)
     telemetry, clock = Telemetry(), SystemClock()
-    door = open_door(config, options, Kind.METRICS, telemetry=telemetry, clock=clock)
+    owner, fence = open_owner(config, options, instance_id, telemetry=telemetry, clock=clock)
+    door = open_door(config, options, Kind.METRICS, telemetry=telemetry, clock=clock, gate=fence)
     return serve(
-        ScraperRole(load, door, telemetry=telemetry, clock=clock),
+        ScraperRole(load, door, owner=owner, telemetry=telemetry, clock=clock),
         telemetry=telemetry,
         listen_address=options.listen_address,
         address_file=options.address_file,

@@ -101,6 +101,12 @@ class FakeProducer:
         self.opened.append((topic, kind))
         return self.appender
 
+    async def settle(self) -> None:
+        await asyncio.sleep(0)
+
+    async def discard(self, reason: str) -> int:
+        return 0
+
     def status(self) -> dict[str, Any]:
         return {"topic": "t", "kafka": self.kafka}
 
