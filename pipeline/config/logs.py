@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.config.discovery import ExpandedLabels, JobName
 from pipeline.config.environment import ExpandedSecret, ExpandedText, FilePath
@@ -13,17 +15,13 @@ from pipeline.config.http import URL, HttpClientConfig, redacted_url, unknown_sc
 from pipeline.config.relabel import RelabelField
 from pipeline.config.remote_write import not_reserved, short_hash
 from pipeline.config.sd import DiscoverySections, foreign
-from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
-from pipeline.config.units import Boolean, GoDuration, Integer, Text, above_zero, between
+from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section, fault
+from pipeline.config.stages import PipelineStage, named
+from pipeline.config.stages.stage import ByteSize
+from pipeline.config.units import Boolean, GoDuration, Integer, Number, Text, above_zero, between
 
 # Promtail itself reserves none; these are what makes the request a request.
 RESERVED_HEADERS = frozenset({"host", "content-encoding", "content-length", "content-type", "connection"})
-STAGES = (
-    "decolorize", "docker", "drop", "eventlogmessage", "geoip", "json", "labelallow", "labeldrop", "labels", "limit",
-    "logfmt", "match", "metrics", "multiline", "non_indexed_labels", "output", "pack", "pipeline", "regex", "replace",
-    "sampling", "static_labels", "structured_metadata", "structured_metadata_drop", "template", "tenant", "timestamp",
-    "truncate",
-)  # fmt: skip
 _OTHER_SOURCES = (
     "journal", "syslog", "gcplog", "loki_push_api", "windows_events", "kafka", "gelf", "cloudflare", "heroku_drain",
     "azure_event_hubs",
@@ -84,34 +82,22 @@ class LokiClientConfig(HttpClientConfig):
         return redacted_url(self.url)
 
 
-class CriStage(Section):
-    """`cri`: the format in which containerd and CRI-O write lines; partial lines are joined."""
-
-    FOREIGN: ClassVar[dict[str, Foreign]] = {
-        "max_partial_lines": NotYet(("100",), owner="Promtail"),
-        "max_partial_line_size": NotYet(("0",), owner="Promtail"),
-        "max_partial_line_size_truncate": NotYet(("false",), owner="Promtail"),
-    }
+def _above_zero(value: float) -> float:
+    if not (value > 0 and math.isfinite(value)):
+        raise fault("must be greater than 0", "the default is 10000")
+    return value
 
 
-class PipelineStage(Section):
-    """One stage: exactly one key, its name."""
+def _encoding(name: str) -> str:
+    try:
+        # Python knows codecs that are no text encodings, such as hex.
+        "".encode(name or "utf-8")
+    except (LookupError, UnicodeError):
+        raise fault(f'"{name}" is no encoding', "write its IANA name, such as UTF-16LE or windows-1252") from None
+    return "" if codecs.lookup(name or "utf-8").name in ("utf-8", "ascii") else name
 
-    cri: CriStage | None = None
 
-    BARE: ClassVar[frozenset[str]] = frozenset({"cri"})
-
-    def faults(self) -> Iterator[Fault]:
-        """A stage is something."""
-        if self.cri is None:
-            yield Fault("a pipeline stage must contain one key, its name", "write for example: cri: {}", alone=True)
-
-    FOREIGN: ClassVar[dict[str, Foreign]] = {
-        name: NotYet(
-            remedy="remove the stage; cri is the one that headrace runs today", owner="Promtail", presence=True
-        )
-        for name in STAGES
-    }
+Encoding = Annotated[Text, AfterValidator(_encoding)]
 
 
 class LogScrapeConfig(DiscoverySections):
@@ -120,29 +106,25 @@ class LogScrapeConfig(DiscoverySections):
     job_name: JobName
     relabel_configs: tuple[RelabelField, ...] = ()
     pipeline_stages: tuple[PipelineStage, ...] = ()
+    encoding: Encoding = ""
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {
         **dict.fromkeys(_OTHER_SOURCES, _USE_PATHS),
         **foreign(_USE_PATHS, "consulagent"),
-        "encoding": NotYet(("utf-8", "UTF-8"), owner="Promtail"),
         "decompression": NotYet(owner="Promtail"),
         "entry_parser": NotYet(("raw",), owner="Promtail", remedy="use pipeline_stages"),
     }
 
     @property
     def cri(self) -> bool:
-        """Whether lines are in the CRI format."""
-        return any(stage.cri is not None for stage in self.pipeline_stages)
+        """Whether lines are in the CRI format, and no stage wants more of them."""
+        stages = named(self.pipeline_stages)
+        return len(stages) == 1 and stages[0][0] == "cri" and stages[0][1].usual
 
     @property
     def stages(self) -> tuple[tuple[str, Any], ...]:
         """The stages by name, where they are more than the CRI format alone."""
-        return ()
-
-    @property
-    def encoding(self) -> str:
-        """The encoding of the files; empty for UTF-8."""
-        return ""
+        return () if self.cri else named(self.pipeline_stages)
 
     def warnings(self) -> Iterator[Fault]:
         """Promtail passes over a target without a path, and so do we; but not in silence."""
@@ -180,6 +162,19 @@ class FileWatchConfig(Section):
             yield Fault(message, "remove the key", ("max_poll_frequency",))
 
 
+class LimitsConfig(Section):
+    """`limits_config`: how long lines may be, and how many of them may be read."""
+
+    readline_rate_enabled: Boolean = False
+    readline_rate: Annotated[Number, AfterValidator(_above_zero)] = 10_000.0
+    readline_burst: Annotated[Integer, between(1, None, "the default is 10000")] = 10_000
+    readline_rate_drop: Boolean = True
+    max_line_size: ByteSize = 0
+    max_line_size_truncate: Boolean = False
+
+    FOREIGN: ClassVar[dict[str, Foreign]] = {"max_streams": NotYet(("0",), owner="Promtail")}
+
+
 class LogsConfig(Section):
     """The log half of headrace."""
 
@@ -188,3 +183,4 @@ class LogsConfig(Section):
     scrape_configs: tuple[LogScrapeConfig, ...] = ()
     target_config: TargetConfig = TargetConfig()
     file_watch_config: FileWatchConfig = FileWatchConfig()
+    limits_config: LimitsConfig = LimitsConfig()

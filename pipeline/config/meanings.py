@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, sd
+from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, sd, stages
 from pipeline.config.section import Section
 
 _SCRAPE_DEFAULTS = {
@@ -163,10 +163,21 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         **sd.KEY_MEANINGS,
         "static_configs": "Labels of the streams; `__path__` is the glob of the files.",
         "relabel_configs": f"For streams, before they enter Kafka. {_RULES}",
-        "pipeline_stages": "`cri: {}` for files of containerd and CRI-O; nothing for plain lines.",
+        "pipeline_stages": "What to do with each line; `cri: {}` for files of containerd and CRI-O. See "
+        "[stages.md](stages.md).",
+        "encoding": "The encoding of the files, by its IANA name; without it, UTF-8.",
     },
-    logs.PipelineStage: {"cri": "Lines in the CRI format; partial ones are joined."},
-    logs.CriStage: {},
+        "limits_config": "How long lines may be, and how many may be read.",
+    },
+    logs.LimitsConfig: {
+        "readline_rate_enabled": "Whether the number of lines a second is limited.",
+        "readline_rate": "Lines a second, over all files.",
+        "readline_burst": "Lines at once.",
+        "readline_rate_drop": "Whether lines beyond it are dropped; else reading waits.",
+        "max_line_size": "The most bytes of a line, after its stages; 0 is no limit but the tailer's own, 1 MiB.",
+        "max_line_size_truncate": "Whether a longer line is cut; else it is dropped.",
+    stages.PipelineStage: stages.KEY_MEANINGS,
+    **stages.MEANINGS,
     logs.PositionsConfig: {
         "filename": "The file; without it, one in the storage folder.",
         "sync_period": "How often it is written. Positions move only after Kafka has the lines.",
@@ -208,9 +219,8 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "positions": "As `logs.positions`.",
         "scrape_configs": "As `logs.scrape_configs`.",
         "target_config": "As `logs.target_config`.",
-        "limits_config": "Only with its defaults.",
+        "limits_config": "As `logs.limits_config`.",
     },
     promtail.PromtailGlobal: {"file_watch_config": "As `logs.file_watch_config`."},
-    promtail.LimitsConfig: {},
     scrape.ScrapeConfigFile: {"scrape_configs": "As in the main file."},
 }

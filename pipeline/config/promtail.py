@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pipeline.config.logs import (
     FileWatchConfig,
+    LimitsConfig,
     LogsConfig,
     LogScrapeConfig,
     LokiClientConfig,
@@ -21,20 +22,6 @@ class PromtailGlobal(Section):
     """`global` of Promtail."""
 
     file_watch_config: FileWatchConfig = FileWatchConfig()
-
-
-class LimitsConfig(Section):
-    """`limits_config`: none is acted on yet."""
-
-    FOREIGN: ClassVar[dict[str, Foreign]] = {
-        "readline_rate_enabled": NotYet(("false",), owner="Promtail"),
-        "readline_rate": Elsewhere("no effect while readline_rate_enabled is false"),
-        "readline_burst": Elsewhere("no effect while readline_rate_enabled is false"),
-        "readline_rate_drop": Elsewhere("no effect while readline_rate_enabled is false"),
-        "max_streams": NotYet(("0",), owner="Promtail"),
-        "max_line_size": NotYet(("0", "0B"), owner="Promtail"),
-        "max_line_size_truncate": NotYet(("false",), owner="Promtail"),
-    }
 
 
 class PromtailConfig(Section):
@@ -63,4 +50,5 @@ class PromtailConfig(Section):
             scrape_configs=self.scrape_configs,
             target_config=self.target_config,
             file_watch_config=self.global_.file_watch_config,
+            limits_config=self.limits_config,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, scrape_defaults, sd
+from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, scrape_defaults, sd, stages
 from pipeline.config.keys import key_of, shape
 from pipeline.config.meanings import MEANINGS
 from pipeline.config.section import Elsewhere, Section
@@ -40,8 +40,9 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("`remote_write[].metadata_config`", remote_write.MetadataConfig),
     ("`logs`", logs.LogsConfig),
     ("`logs.scrape_configs[]`", logs.LogScrapeConfig),
-    ("`pipeline_stages[]`", logs.PipelineStage),
-    ("`cri`", logs.CriStage),
+    ("`logs.limits_config`", logs.LimitsConfig),
+    ("`pipeline_stages[]`", stages.PipelineStage),
+    *((section.TITLE, section) for section in stages.sections()),
     ("`logs.clients[]`", logs.LokiClientConfig),
     ("`logs.clients[].backoff_config`", logs.BackoffConfig),
     ("`logs.positions`", logs.PositionsConfig),
@@ -51,7 +52,6 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("`topics`", kafka.TopicsConfig),
     ("`producer`", kafka.ProducerConfig),
     ("A Promtail file", promtail.PromtailConfig),
-    ("`limits_config` of a Promtail file", promtail.LimitsConfig),
 )
 _HTTP_HEIRS = frozenset(
     section
@@ -143,12 +143,13 @@ def page(text: str) -> str:
 
 
 def sections_within(section: type[Section]) -> set[type[Section]]:
-    """The section and every section that can stand inside it."""
+    """The section and every section that can stand inside it, at any depth."""
     found = {section}
-    for field in section.model_fields.values():
-        inner = shape(field)
-        if inner is not None:
-            found |= sections_within(inner[1])
+    pending = [section]
+    while pending:
+        inner = {one[1] for field in pending.pop().model_fields.values() if (one := shape(field)) is not None}
+        pending += inner - found
+        found |= inner
     return found
 
 

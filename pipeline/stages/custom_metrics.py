@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from prometheus_client import CollectorRegistry
-    from prometheus_client.metrics_core import Metric
 
     from pipeline.clock import Clock
     from pipeline.stages.labelsets import LabelSet
@@ -128,9 +128,12 @@ def _families(name: str, kind: str, families: list[Family]) -> Iterator[Metric]:
             histogram.add_metric([labels.get(label, "") for label in names], _buckets(family, series), series.sum)
         yield histogram
         return
-    made = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, text, labels=names)
+    # The library would end a counter's name in _total; one that Promtail's users gave another name keeps it, untyped.
+    made = Metric(name, text, "unknown" if kind == "counter" and not name.endswith("_total") else kind)
+    if made.type == "counter":
+        made.name = name.removesuffix("_total")
     for labels, series, _ in rows:
-        made.add_metric([labels.get(label, "") for label in names], series.value)
+        made.add_sample(name, {label: labels.get(label, "") for label in names}, series.value)
     yield made
 
 

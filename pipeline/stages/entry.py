@@ -13,7 +13,6 @@ Extracted = str | float | bool | int | None
 Span = tuple[int, int, int]
 """Where a line stands: the serial of its file's reader, its first byte, the byte after its newline."""
 
-NO_SPAN: Span = (0, 0, 0)
 TENANT = "__tenant_id__"
 """The reserved label in which Promtail's `tenant` stage leaves the tenant; it never reaches the stream's labels."""
 
@@ -22,17 +21,17 @@ class Entry:
     """A line with all that belongs to it. Stages change it in place.
 
     `line`: UTF-8, without its newline. `metadata`: structured metadata in order; `packed`: more of it, encoded as
-    fields of a PushRequest entry already. `span`: where the line stands in its file; kept only in pipelines that hold
+    fields of a PushRequest entry already. `spans`: the lines that it was made of; kept only in pipelines that hold
     lines back.
     """
 
-    __slots__ = ("extracted", "labels", "line", "metadata", "packed", "span", "ts_ns")
+    __slots__ = ("extracted", "labels", "line", "metadata", "packed", "spans", "ts_ns")
 
-    def __init__(self, labels: LabelSet, ts_ns: int, line: bytes, span: Span = NO_SPAN) -> None:
+    def __init__(self, labels: LabelSet, ts_ns: int, line: bytes, spans: tuple[Span, ...] = ()) -> None:
         self.labels = labels
         self.ts_ns = ts_ns
         self.line = line
-        self.span = span
+        self.spans = spans
         self.extracted: dict[str, Any] = dict(labels.mapping)
         self.metadata: list[tuple[str, str]] = []
         self.packed = b""
@@ -85,3 +84,14 @@ def _without_exponent(text: str) -> str:
         padded = whole.rjust(-shift + 1, "0")
         whole, fraction = padded[:shift], padded[shift:] + fraction
     return sign + (whole.lstrip("0") or "0") + (f".{fraction}" if fraction.strip("0") else "")
+
+
+def source_text(entry: Entry, source: str) -> str | None:
+    """The extracted value that a stage works on, as text."""
+    return text_of(entry.extracted.get(source))
+
+
+def source_bytes(entry: Entry, source: str) -> bytes | None:
+    """The same as UTF-8."""
+    text = text_of(entry.extracted.get(source))
+    return None if text is None else text.encode(errors="replace")

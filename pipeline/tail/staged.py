@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.stages.entry import NO_SPAN, Entry
+from pipeline.stages.entry import Entry
 from pipeline.tail.entries import EntryEncoder
 from pipeline.tail.lines import Lines, Tally, all_utf8, character_end, repaired
 
@@ -143,7 +143,7 @@ class StagedDecoder:
         push, base = self._pipeline.push, self._base
         ts_ns = max(self._around.now_ns(), self._last_ns + 1)
         for index, (line, first, end) in enumerate(placed):
-            push(Entry(base, ts_ns, line if lines is None else lines[index], (source, first, end)))
+            push(Entry(base, ts_ns, line if lines is None else lines[index], ((source, first, end),)))
             ts_ns += 1
         self._last_ns = ts_ns - 1
 
@@ -225,7 +225,7 @@ class StagedDecoder:
         if self._transcoder is not None:
             left = self._transcoder.flush()
             if left is not None:
-                self._pipeline.push(Entry(self._base, self._around.now_ns(), left, NO_SPAN))
+                self._pipeline.push(Entry(self._base, self._around.now_ns(), left))
         self._pipeline.flush()
         return self._gathered.take()
 

@@ -244,7 +244,6 @@ def test_a_promtail_file_works_unchanged(monkeypatch, tmp_path):
     assert [note.path for note in config.notes] == [
         "server",
         "clients[0].backoff_config.max_retries",
-        "limits_config.readline_rate",
         "global.file_watch_config.max_poll_frequency",
     ]
 
