@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import logging
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from pipeline.config.render import rendered
 from pipeline.roles.door import away
+from pipeline.roles.log_targets import LogTargets
 from pipeline.tail.manager import TailManager
 from pipeline.tail.metrics import TailMetrics
 from pipeline.tail.options import TailOptions
-from pipeline.tail.targets import hostname, resolve
 from pipeline.web.pages import page
 from topics.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from pipeline.clock import Clock
     from pipeline.config.root import Config
     from pipeline.roles.tail_journals import Journals
     from pipeline.tail.journal import Journal
+    from pipeline.tail.targets import LogTarget
     from pipeline.telemetry.metrics import Telemetry
 
-log = logging.getLogger(__name__)
+_FIRST_TARGETS_S = 5.0  # a discovery that does not answer must not stop the files of the other jobs
 
 
 class TailerRole:
@@ -55,7 +55,7 @@ class TailerRole:
         self._config = load()
         self._reason = f"waiting for Kafka at {journals.brokers}"
         self._manager: TailManager | None = None
-        self._dropped: list[dict[str, Any]] = []
+        self._targets = LogTargets(self._on_targets, clock=clock, telemetry=telemetry)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for Kafka, open the journal, tail until `stop`, drain.
@@ -70,21 +70,19 @@ class TailerRole:
         metrics = TailMetrics(self._telemetry)
         self._manager = TailManager(journal, metrics, self._clock, options_of(self._config), drain_s=self._drain_s)
         try:
-            self._apply()
-            await self._manager.run(stop)
+            self._targets.apply(self._config.logs.scrape_configs)
+            async with asyncio.TaskGroup() as tasks:
+                discovery = tasks.create_task(self._targets.run(), name="discovery")
+                await self._targets.heard_of_all(_FIRST_TARGETS_S)
+                await self._manager.run(stop)
+                discovery.cancel()
         finally:
             self._manager = None
 
     def _wait_for(self, reason: str) -> None:
         self._reason = reason
 
-    def _apply(self) -> None:
-        targets, dropped = resolve(self._config.logs.scrape_configs, hostname())
-        self._dropped = [dataclasses.asdict(one) for one in dropped]
-        if not targets:
-            log.warning("nothing to tail: no job under scrape_configs of the logs has a target with __path__")
-        for one in dropped:
-            log.info("job %s: a target reads nothing: %s", one.job, one.reason)
+    def _on_targets(self, targets: list[LogTarget]) -> None:
         if self._manager is not None:
             self._manager.apply(targets)
 
@@ -104,12 +102,15 @@ class TailerRole:
         if problems:
             raise ConfigError(problems)
         self._config = config
-        self._apply()
+        if self._manager is not None:
+            self._targets.apply(config.logs.scrape_configs)
 
     def ready(self) -> tuple[bool, str]:
         """Ready once Kafka answered and the globs were looked at; without Kafka later on it waits, and says so."""
         if self._manager is None:
             return False, self._reason
+        if self._targets.waits_for:
+            return False, f"waiting for {self._targets.waits_for}"
         if not self._manager.scanned:
             return False, "looking for files"
         return True, away(self._journals)
@@ -118,7 +119,7 @@ class TailerRole:
         """Files with position, size and lag; dropped targets; the producer's own status."""
         return {
             "files": self._manager.files() if self._manager else [],
-            "dropped_targets": self._dropped,
+            "dropped_targets": [dataclasses.asdict(one) for one in self._targets.dropped],
             "positions": self._journals.place,
             "producer": self._journals.status(),
         }

@@ -11,6 +11,7 @@ from pipeline.tail.batch import Batch, Release
 from pipeline.tail.claims import Claims
 from pipeline.tail.decoders import Decoders
 from pipeline.tail.follower import PathFollower
+from pipeline.tail.leaving import Leaving
 from pipeline.tail.streams import PathStreams
 from topics.errors import InvalidLabels
 
@@ -48,8 +49,9 @@ class Followers:
         self._options = options
         self._decoders = Decoders(metrics, clock, options)
         self._targets: tuple[LogTarget, ...] = ()
+        self._leaving = Leaving(2 * options.rotate_wait_s)
         self._followers: dict[Place, PathFollower] = {}
-        self._scanned_ns: int | None = None
+        self._scanned_ns = journal.since_ns
         self._fresh: set[LogTarget] = set()
         self.claims = Claims()
         self.orphans = Batch()
@@ -63,8 +65,11 @@ class Followers:
         return len(self._followers)
 
     def apply(self, targets: Sequence[LogTarget]) -> None:
-        """Follow these from the next scan on. A path whose labels changed goes on where it was, under the new ones."""
-        self._fresh = set(targets) - set(self._targets)
+        """Follow these from the next scan on. A path whose labels changed goes on where it was, under the new ones;
+        files that nobody wants any more are read to their end first.
+        """
+        self._leaving.change(self._targets, targets)
+        self._fresh = set(targets) - set(self._targets) if self.scanned else set()
         self._targets = tuple(targets)
 
     @property
@@ -76,10 +81,12 @@ class Followers:
 
     async def scan(self) -> None:
         """Match the globs against the disk; start and end followers."""
-        targets = self._targets
+        wanted_ones = self._targets
+        self._leaving.settle(self._followers.values(), self._clock.monotonic())
+        targets = wanted_ones + self._leaving.targets
         begin_ns = int(self._clock.now() * 1e9) - _CLOCK_GRAIN_NS
         found = await asyncio.to_thread(_find_all, targets)
-        if targets is not self._targets:
+        if wanted_ones is not self._targets:
             return  # reloaded meanwhile
         wanted: dict[Place, LogTarget] = {}
         troubles: dict[Place, str] = {}
@@ -121,7 +128,7 @@ class Followers:
         """Follow a path from now on. Returns why not, empty for started or being read under another name."""
         try:
             follower = self._made(place, target)
-            # A path that was not there at the last look may have come, and been rotated away, since.
+            # A path that was not there at the last look, or in our last life, may have been rotated away since.
             since_ns = None if target in self._fresh else self._scanned_ns
             started = follower.start(self._clock.monotonic(), since_ns=since_ns)
         except FileNotFoundError:

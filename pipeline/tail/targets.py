@@ -1,6 +1,6 @@
 """What a Promtail job asks for: a glob, what to leave out, and the labels of the lines.
 
-As Promtail does it: discovered labels are the target's (`__address__`, the group's labels with `__path__`),
+As Promtail does it: discovered labels are the group's and the target's (`__address__`, `__path__`, `__meta_*`),
 relabel_configs run over them, `__host__` must be this machine if it is there, and then every label that begins with
 `__` goes.
 """
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from pipeline.relabel.program import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.config.logs import LogScrapeConfig
+    from pipeline.discovery.target_group import TargetGroup
     from pipeline.stages.pipeline import Named
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,16 @@ def hostname() -> str:
     return os.environ.get("HOSTNAME") or socket.gethostname()
 
 
-def resolve(configs: Sequence[LogScrapeConfig], host: str) -> tuple[list[LogTarget], list[DroppedTarget]]:
-    """The targets of all jobs, in file order, without repeats; and those that were dropped."""
+def resolve(
+    config: LogScrapeConfig, groups: Sequence[TargetGroup], host: str
+) -> tuple[list[LogTarget], list[DroppedTarget]]:
+    """The targets that a job has of these groups, without repeats; and those that were dropped."""
     kept: dict[LogTarget, None] = {}
     dropped: list[DroppedTarget] = []
-    for config in configs:
-        program = Program(config.relabel_configs)
-        for discovered in _discovered(config):
-            found = _target(config, program, discovered, host)
+    program = Program(config.relabel_configs)
+    for group in groups:
+        for own in group.targets:
+            found = _target(config, program, discovered_labels(own, group.labels), host)
             if isinstance(found, LogTarget):
                 kept.setdefault(found)
             else:
@@ -69,10 +72,9 @@ def resolve(configs: Sequence[LogScrapeConfig], host: str) -> tuple[list[LogTarg
     return list(kept), dropped
 
 
-def _discovered(config: LogScrapeConfig) -> Iterator[dict[str, str]]:
-    for group in config.static_configs:
-        for address in group.targets or ("localhost",):
-            yield {"__address__": address} | dict(group.labels)
+def discovered_labels(own: Mapping[str, str], group: Mapping[str, str]) -> dict[str, str]:
+    """The labels that relabelling begins with: the group's, the target's own before them."""
+    return {name: value for name, value in {**group, **own}.items() if value}
 
 
 def _target(

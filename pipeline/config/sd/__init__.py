@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import create_model
 
@@ -63,9 +63,20 @@ else:
     )
 
 
+_Sections = TypeVar("_Sections", bound=DiscoverySections)
+
+
 def mechanisms(config: DiscoverySections) -> tuple[tuple[str, Section], ...]:
     """The name of the kind and the settings of all discoveries of a job; those of one kind as the file has them."""
     return tuple((kind.KIND, settings) for kind in KINDS.values() for settings in getattr(config, kind.key()))
+
+
+def on_node(config: _Sections, node: str) -> _Sections:
+    """A job whose discoveries ask for what runs on a node only, where their kind can."""
+    limited = {
+        kind.key(): tuple(settings.on_node(node) for settings in getattr(config, kind.key())) for kind in KINDS.values()
+    }
+    return config.model_copy(update=limited)
 
 
 def foreign(fate: Foreign, *more: str) -> dict[str, Foreign]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pipeline.config.section import Section
 
@@ -35,6 +35,13 @@ class Kind(Described):
     def key(cls) -> str:
         """The key of a job that lists such settings."""
         return f"{cls.KIND}_sd_configs"
+
+    def on_node(self, _node: str) -> Self:
+        """The same, limited to what runs on a node, for kinds that can ask so: a tailer reads its own node's files.
+
+        Promtail's rule; it spares the server of the kind, and relabelling decides all the same.
+        """
+        return self
 
     @classmethod
     def title(cls) -> str:

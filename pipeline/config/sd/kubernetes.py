@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -119,6 +119,17 @@ class KubernetesSDConfig(Kind, HttpClientConfig):
             seen.add(selector.role)
             if selector.role not in allowed:
                 yield Fault(f"{self.role} role supports only {', '.join(allowed)} selectors", "remove it", where)
+
+    def on_node(self, node: str) -> Self:
+        """Of the role pod, the pods of that node only, so that a cluster's tailers do not each watch all of it."""
+        if self.role != "pod":
+            return self
+        here = f"spec.nodeName={node}"
+        others = tuple(one for one in self.selectors if one.role != "pod")
+        pods = next((one for one in self.selectors if one.role == "pod"), KubernetesSelector(role="pod"))
+        fields = [field for field in pods.field.split(",") if field and field != here]
+        limited = pods.model_copy(update={"field": ",".join([*fields, here])})
+        return self.model_copy(update={"selectors": (limited, *others)})
 
     def _address_faults(self) -> Iterator[Fault]:
         has_own_http = any(getattr(self, name) != getattr(_PLAIN_HTTP, name) for name in HttpClientConfig.model_fields)
