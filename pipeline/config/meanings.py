@@ -23,6 +23,13 @@ _SCRAPE_DEFAULTS = {
 }
 _RULES = "Prometheus's relabel rules; see `relabel_config`."
 
+_PROXY = {
+    "proxy_url": "The proxy to go through, `http` or `https`.",
+    "no_proxy": "With `proxy_url`: hosts, domains, addresses and networks that are reached without it, by commas.",
+    "proxy_from_environment": "Whether `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the environment say which proxy.",
+    "proxy_connect_header": "Headers for the proxy when it is asked for a tunnel: `NAME: [value, …]`; never shown.",
+}
+
 MEANINGS: dict[type[Section], dict[str, str]] = {
     root.Config: {
         "global": "Defaults for every job, and labels for every series sent on.",
@@ -78,8 +85,9 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "authorization": "An `Authorization` header of another type.",
         "bearer_token": "Prometheus's older way to say `authorization: {credentials: …}`.",
         "bearer_token_file": "Prometheus's older way to say `authorization: {credentials_file: …}`.",
+        "oauth2": "A token of a token server, sent as the `Authorization` header; see `oauth2`.",
         "tls_config": "What to trust and what to show; see `tls_config`.",
-        "proxy_url": "The HTTP proxy to go through.",
+        **_PROXY,
         "follow_redirects": "Whether to follow 3xx answers.",
         "enable_http2": "Accepted; headrace speaks HTTP/1.1. (In `remote_write[]` the default is `false`.)",
         "http_headers": "More headers: `NAME: {values: [], secrets: [], files: []}`; all values are sent.",
@@ -94,6 +102,24 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "type": "The first word of the header; not `Basic`.",
         "credentials": "The rest of it.",
         "credentials_file": "A file that holds it; read again when it changes.",
+    },
+    http.OAuth2: {
+        "client_id": "Who asks for the token.",
+        "client_secret": "Its secret.",
+        "client_secret_file": "A file that holds it; read again when it changes.",
+        "grant_type": "`client_credentials`, or `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523).",
+        "client_certificate_key": "For the JWT bearer: the RSA key that signs, PEM.",
+        "client_certificate_key_file": "A file that holds it; read again when it changes.",
+        "client_certificate_key_id": "For the JWT bearer: the `kid` of its head.",
+        "signature_algorithm": "For the JWT bearer: `RS256` (the default) `RS384` or `RS512`.",
+        "iss": "For the JWT bearer: who signs; without it `client_id`.",
+        "audience": "For the JWT bearer: for whom; without it `token_url`.",
+        "claims": "For the JWT bearer: more claims.",
+        "scopes": "What the token should allow.",
+        "token_url": "The token server.",
+        "endpoint_params": "More parameters of the request for a token; treated as secrets.",
+        "tls_config": "For the token server; see `tls_config`.",
+        **_PROXY,
     },
     http.TLSConfig: {
         "ca": "Certificates to trust, PEM.",
@@ -139,6 +165,15 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "scrape_configs": "The log files.",
         "target_config": "How often to look for new files.",
         "file_watch_config": "How often to look for new lines (in a Promtail file: under `global`).",
+        "limits_config": "How long lines may be, and how many may be read.",
+    },
+    logs.LimitsConfig: {
+        "readline_rate_enabled": "Whether the number of lines a second is limited.",
+        "readline_rate": "Lines a second, over all files.",
+        "readline_burst": "Lines at once.",
+        "readline_rate_drop": "Whether lines beyond it are dropped; else reading waits.",
+        "max_line_size": "The most bytes of a line, after its stages; 0 is no limit but the tailer's own, 1 MiB.",
+        "max_line_size_truncate": "Whether a longer line is cut; else it is dropped.",
     },
     logs.LokiClientConfig: {
         "url": "Where to post to: Loki's push path.",
@@ -167,15 +202,6 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "[stages.md](stages.md).",
         "encoding": "The encoding of the files, by its IANA name; without it, UTF-8.",
     },
-        "limits_config": "How long lines may be, and how many may be read.",
-    },
-    logs.LimitsConfig: {
-        "readline_rate_enabled": "Whether the number of lines a second is limited.",
-        "readline_rate": "Lines a second, over all files.",
-        "readline_burst": "Lines at once.",
-        "readline_rate_drop": "Whether lines beyond it are dropped; else reading waits.",
-        "max_line_size": "The most bytes of a line, after its stages; 0 is no limit but the tailer's own, 1 MiB.",
-        "max_line_size_truncate": "Whether a longer line is cut; else it is dropped.",
     stages.PipelineStage: stages.KEY_MEANINGS,
     **stages.MEANINGS,
     logs.PositionsConfig: {

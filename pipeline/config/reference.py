@@ -34,6 +34,7 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("`http_headers.NAME`", http.HttpHeader),
     ("`basic_auth`", http.BasicAuth),
     ("`authorization`", http.Authorization),
+    ("`oauth2`", http.OAuth2),
     ("`tls_config`", http.TLSConfig),
     ("`remote_write[]`", remote_write.RemoteWriteConfig),
     ("`remote_write[].queue_config`", remote_write.QueueConfig),

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from pipeline.http_client.reply import BadReply, Reply
+from pipeline.http_client.reply import MAX_HEAD_BYTES, BadReply, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,12 +48,16 @@ class Buffers:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `body` is decompressed; `content_type` is empty when there is none."""
+    """A whole answer. `body` is decompressed; `content_type` is empty when there is none.
+
+    `location`: where a redirect points, for whoever follows it.
+    """
 
     status: int
     reason: str
     content_type: str
     body: bytes
+    location: str = ""
 
 
 class ClosedBefore(ConnectionError):
@@ -63,24 +67,26 @@ class ClosedBefore(ConnectionError):
 class BulkReader:
     """Kept-alive connections to any number of servers."""
 
-    def __init__(self, buffers: Buffers, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, buffers: Buffers) -> None:
         self._buffers = buffers
-        self._most_bytes = most_bytes
         self._idle: dict[tuple[str, int], list[_Connection]] = {}
         self._sweep_at_s = 0.0
 
-    async def get(self, url: URL, headers: Iterable[tuple[str, str]]) -> Answer:
-        """Fetch. Raises OSError and BadReply. Sets no timeout; cancelling is safe and closes the connection."""
+    async def get(self, url: URL, headers: Iterable[tuple[str, str]], most_bytes: int = MOST_BYTES) -> Answer:
+        """Fetch. Raises OSError and BadReply, TooLarge for a body beyond `most_bytes` as it is sent or decompressed.
+
+        Sets no timeout; cancelling is safe and closes the connection.
+        """
         assert url.raw_host is not None
         assert url.port is not None
         request = _request(url, headers)
         address = (url.raw_host, url.port)
         while (connection := self._take(address)) is not None:
             with suppress(ClosedBefore):  # a kept connection may be closed at the other end: that is no failure
-                return await self._exchange(address, connection, request)
+                return await self._exchange(address, connection, request, most_bytes)
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(lambda: _Connection(self._most_bytes), *address)
-        return await self._exchange(address, protocol, request)
+        _, protocol = await loop.create_connection(_Connection, *address)
+        return await self._exchange(address, protocol, request, most_bytes)
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -113,9 +119,11 @@ class BulkReader:
             if not connections:
                 del self._idle[server]
 
-    async def _exchange(self, address: tuple[str, int], connection: _Connection, request: bytes) -> Answer:
+    async def _exchange(
+        self, address: tuple[str, int], connection: _Connection, request: bytes, most_bytes: int
+    ) -> Answer:
         try:
-            reply, body, buffer = await connection.exchange(request, self._buffers.take())
+            reply, body, buffer = await connection.exchange(request, self._buffers.take(), most_bytes)
         except BaseException:
             connection.abort()
             raise
@@ -126,14 +134,15 @@ class BulkReader:
             connection.abort()
         content_type = reply.headers.get("content-type", "")
         encoding = reply.headers.get("content-encoding", "")
-        return Answer(reply.status, reply.reason, content_type, _decoded(body, encoding, self._most_bytes))
+        location = reply.headers.get("location", "")
+        return Answer(reply.status, reply.reason, content_type, decoded(body, encoding, most_bytes), location)
 
 
 class _Connection(asyncio.BufferedProtocol):
     """One connection: idle, or in one exchange."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self) -> None:
+        self._most_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray(1)
         self._view = memoryview(self._buffer)
@@ -143,9 +152,10 @@ class _Connection(asyncio.BufferedProtocol):
         self._closed = False
         self._used_at_s = 0.0
 
-    async def exchange(self, request: bytes, buffer: bytearray) -> tuple[Reply, bytes, bytearray]:
+    async def exchange(self, request: bytes, buffer: bytearray, most_bytes: int) -> tuple[Reply, bytes, bytearray]:
         """Send a request, read its reply into `buffer` or a larger one; that one is returned, and is the caller's."""
         assert self._transport is not None
+        self._most_bytes = most_bytes
         loop = asyncio.get_running_loop()
         self._reply = Reply()
         self._filled = 0
@@ -195,8 +205,8 @@ class _Connection(asyncio.BufferedProtocol):
             return
         try:
             self._reply.feed(self._buffer, self._filled)
-            if max(self._filled, self._reply.needed) > self._most_bytes:
-                raise too_large(self._most_bytes)
+            if max(self._filled, self._reply.needed) > self._most_bytes + MAX_HEAD_BYTES:
+                raise TooLarge(self._most_bytes)
         except BadReply as error:
             self._finish(error)
             self.abort()  # nothing more is read: the buffer would grow for it
@@ -248,13 +258,18 @@ def _request(url: URL, headers: Iterable[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def too_large(most_bytes: int) -> BadReply:
-    """What is said of an answer beyond the bound."""
-    return BadReply(f"the answer is larger than {most_bytes:,} bytes, the most that is read")
+class TooLarge(BadReply):
+    """An answer beyond the bound."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"the answer is larger than {most_bytes:,} bytes, the most that is read")
 
 
-def _decoded(body: bytes, encoding: str, most_bytes: int) -> bytes:
+def decoded(body: bytes, encoding: str, most_bytes: int) -> bytes:
+    """The body decompressed. Raises BadReply, TooLarge."""
     if encoding in ("", "identity"):
+        if len(body) > most_bytes:
+            raise TooLarge(most_bytes)
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise BadReply(f"the content encoding {encoding!r} was not asked for")
@@ -274,7 +289,7 @@ def _gunzipped(body: bytes, most_bytes: int) -> bytes:
         members.append(member.decompress(body, room + 1))
         room -= len(members[-1])
         if room < 0:
-            raise too_large(most_bytes)
+            raise TooLarge(most_bytes)
         if not member.eof:
             raise BadReply("the body is not whole gzip: it ends before its end")
         body = member.unused_data.lstrip(b"\0")  # padding between members is allowed, as gzip itself does

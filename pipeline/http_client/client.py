@@ -13,40 +13,58 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from multidict import CIMultiDict
-from yarl import URL
 
-from pipeline.http_client.bulk import MOST_BYTES, Answer, Buffers, BulkReader, ClosedBefore, too_large
-from pipeline.http_client.credentials import Credentials
-from pipeline.http_client.errors import BadURL, ConnectionFailed, HttpFailed, UnknownHost, shown, translate
-from pipeline.http_client.reply import BadReply
+from pipeline.clock import SystemClock
+from pipeline.config.http import HttpClientConfig
+from pipeline.http_client.bulk import MOST_BYTES, Answer, Buffers, BulkReader, ClosedBefore, TooLarge, decoded
+from pipeline.http_client.credentials import Credentials, basic
+from pipeline.http_client.errors import BodyTooLarge, ConnectionFailed, HttpFailed, UnknownHost, shown, translate
+from pipeline.http_client.journey import SENSITIVE, Hop, start
+from pipeline.http_client.oauth2 import MOST_BYTES as MOST_TOKEN_BYTES
+from pipeline.http_client.oauth2 import Token, TokenAnswer, Tokens
+from pipeline.http_client.proxy import Proxies
+from pipeline.http_client.reply import MAX_HEAD_BYTES, BadReply
 from pipeline.http_client.tls import TLSContext
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from pipeline.config.http import HttpClientConfig
+    from pipeline.clock import Clock
 
 USER_AGENT = f"headrace/{version('headrace')}"
-MAX_REDIRECTS = 10  # as Go's client, and so as Prometheus
 DNS_CACHE_S = 10
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_UNAUTHORIZED = 401
 
 
 class HttpClient:
     """Connections to one place, kept alive between requests. Use as ``async with``, inside a running loop.
 
     `connections`: at most so many at a time (0: no limit); a request waits for one within its own timeout. `buffers`
-    are what `get` reads into, shared with other clients if so wanted.
+    are what `get` reads into, shared with other clients if so wanted. `proxies`: others than the configuration's own.
     """
 
-    def __init__(self, config: HttpClientConfig, *, connections: int = 0, buffers: Buffers | None = None) -> None:
-        self._config = config
+    def __init__(
+        self,
+        config: HttpClientConfig,
+        *,
+        connections: int = 0,
+        buffers: Buffers | None = None,
+        proxies: Proxies | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._follows = config.follow_redirects
         self._connections = connections
         self._credentials = Credentials(config)
         self._tls = TLSContext(config.tls_config)
-        self._proxy = str(config.proxy_url) if config.proxy_url else None
+        self._proxies = proxies or Proxies(config)
         self._session: aiohttp.ClientSession | None = None
         self._bulk = BulkReader(buffers or Buffers())
+        self._tokens: Tokens | None = None
+        self._token_client: HttpClient | None = None
+        if config.oauth2 is not None:
+            server = HttpClientConfig(tls_config=config.oauth2.tls_config)
+            self._token_client = HttpClient(server, proxies=Proxies(config.oauth2))
+            self._tokens = Tokens(config.oauth2, self._token_client._ask_token, clock or SystemClock())  # noqa: SLF001  its own class
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=DNS_CACHE_S)
@@ -56,6 +74,8 @@ class HttpClient:
             headers={"User-Agent": USER_AGENT},
             trust_env=False,
         )
+        if self._token_client is not None:
+            await self._token_client.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -66,6 +86,8 @@ class HttpClient:
         self._bulk.close()
         if self._session is not None:
             await self._session.close()
+        if self._token_client is not None:
+            await self._token_client.close()
 
     @asynccontextmanager
     async def request(
@@ -84,10 +106,20 @@ class HttpClient:
         ones. Cancelling is safe: the connection is closed, and what the server did with the request is not known.
         """
         assert self._session is not None, "HttpClient is used inside `async with`"
+        until_s = _now_s() + timeout_s
+        hop: Hop | None = start(method, url, body)
+        again = True
         try:
-            options = self._options(url, headers, timeout_s)
-            async with self._session.request(method, url, data=body, **options) as response:
-                yield response
+            while hop is not None:
+                token = await self._token(hop, until_s)
+                options = self._options(hop, headers, token, until_s)
+                async with self._session.request(hop.method, data=hop.body, **options) as response:
+                    if again and self._refused(response.status, token):
+                        again = False
+                        continue
+                    hop = self._next(hop, response.status, response.headers.get("Location", ""))
+                    if hop is None:
+                        yield response
         except (aiohttp.ClientError, HttpFailed, TimeoutError, OSError) as error:
             failed = translate(error, url)
             if failed is error:
@@ -95,79 +127,137 @@ class HttpClient:
             # The library's error would bring the URL, and with it its credentials, into a traceback.
             raise failed from None
 
-    async def get(self, url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> Answer:
+    async def get(
+        self, url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None, limit_bytes: int = 0
+    ) -> Answer:
         """The whole answer of a GET, its body decompressed. Errors, headers and redirects as with `request`.
 
-        Cheaper for large bodies where TLS, a proxy or credentials in the URL do not stand in the way (see bulk.py).
+        `limit_bytes`: a body of so many bytes or more, decompressed, is not read to its end but raises BodyTooLarge
+        (0: a bound that only a broken server meets). Cheaper for large bodies where TLS and a proxy do not stand in
+        the way (see bulk.py).
         """
-        parsed = _parse(url)
-        if parsed.scheme == "http" and parsed.user is None and self._proxy is None:
-            answer = await self._get_plain(parsed, url, timeout_s, headers)
-            if answer.status not in _REDIRECTS or not self._config.follow_redirects:
+        most_bytes = min(MOST_BYTES, limit_bytes - 1) if limit_bytes else MOST_BYTES
+        until_s = _now_s() + timeout_s
+        hop, again = start("GET", url), True
+        while True:
+            try:
+                token = await self._token(hop, until_s)
+                answer = await self._hop(hop, headers, token, until_s, most_bytes)
+            except TooLarge as error:
+                if limit_bytes:
+                    raise BodyTooLarge("body size limit exceeded") from None
+                raise BodyTooLarge(f"{shown(url)}: {error}") from None
+            except BadReply as error:
+                raise ConnectionFailed(f"{shown(url)}: {error}") from None
+            except TimeoutError as error:
+                raise translate(error, url) from None
+            if again and self._refused(answer.status, token):
+                again = False
+                continue
+            following = self._next(hop, answer.status, answer.location)
+            if following is None:
                 return answer
-        async with self.request("GET", url, timeout_s=timeout_s, headers=headers) as response:
-            content_type = response.headers.get("Content-Type", "")
-            return Answer(response.status, response.reason or "", content_type, await _bounded(response, url))
+            hop = following
 
-    async def _get_plain(self, parsed: URL, url: str, timeout_s: float, headers: Mapping[str, str] | None) -> Answer:
-        merged = self._headers(parsed, headers)
-        merged.setdefault("User-Agent", USER_AGENT)
+    async def _hop(
+        self, hop: Hop, headers: Mapping[str, str] | None, token: Token | None, until_s: float, most_bytes: int
+    ) -> Answer:
+        """One GET, no further. Raises HttpFailed, BadReply."""
+        if hop.url.scheme == "http" and self._proxies.of(hop.url) is None:
+            return await self._get_plain(hop, headers, token, until_s, most_bytes)
+        assert self._session is not None, "HttpClient is used inside `async with`"
+        options = self._options(hop, headers, token, until_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await self._bulk.get(parsed, merged.items())
-        except socket.gaierror as error:
-            raise UnknownHost(
-                f"{shown(url)}: the host name {parsed.host!r} does not resolve ({error.strerror})"
-            ) from None
-        except BadReply as error:
-            raise ConnectionFailed(f"{shown(url)}: {error}") from None
-        except ClosedBefore:
-            raise ConnectionFailed(f"{shown(url)}: the server closed the connection without an answer") from None
-        except (TimeoutError, OSError) as error:
-            raise translate(error, url) from None
+            async with self._session.request("GET", auto_decompress=False, **options) as response:
+                body = await _bounded(response, most_bytes)
+                found = response.headers
+                content_type, location = found.get("Content-Type", ""), found.get("Location", "")
+                body = decoded(body, found.get("Content-Encoding", ""), most_bytes)
+                return Answer(response.status, response.reason or "", content_type, body, location)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise translate(error, str(hop.url)) from None
 
-    def _options(self, url: str, headers: Mapping[str, str] | None, timeout_s: float) -> dict[str, Any]:
-        parsed = _parse(url)
+    async def _get_plain(
+        self, hop: Hop, headers: Mapping[str, str] | None, token: Token | None, until_s: float, most_bytes: int
+    ) -> Answer:
+        merged = self._headers(hop, headers, token)
+        merged.setdefault("User-Agent", USER_AGENT)
+        where = shown(str(hop.url))
+        try:
+            async with asyncio.timeout(until_s - _now_s()):
+                return await self._bulk.get(hop.url, merged.items(), most_bytes)
+        except socket.gaierror as error:
+            raise UnknownHost(f"{where}: the host name {hop.url.host!r} does not resolve ({error.strerror})") from None
+        except ClosedBefore:
+            raise ConnectionFailed(f"{where}: the server closed the connection without an answer") from None
+        except (TimeoutError, OSError) as error:
+            raise translate(error, str(hop.url)) from None
+
+    def _next(self, hop: Hop, status: int, location: str) -> Hop | None:
+        return hop.then(status, location) if self._follows else None
+
+    async def _token(self, hop: Hop, until_s: float) -> Token | None:
+        """The token of `oauth2`, where there is one and this host may see it."""
+        if self._tokens is None or hop.strange or hop.url.user is not None:
+            return None
+        return await self._tokens.current(until_s - _now_s())
+
+    def _refused(self, status: int, token: Token | None) -> bool:
+        """Whether a server took no token: another one is worth one more try."""
+        if status != _UNAUTHORIZED or token is None or self._tokens is None:
+            return False
+        self._tokens.forget(token)
+        return True
+
+    async def _ask_token(self, url: str, headers: dict[str, str], form: bytes, timeout_s: float) -> TokenAnswer:
+        async with self.request("POST", url, timeout_s=timeout_s, headers=headers, body=form) as response:
+            body = await response.content.read(MOST_TOKEN_BYTES)
+            return TokenAnswer(response.status, response.headers.get("Content-Type", ""), body)
+
+    def _options(
+        self, hop: Hop, headers: Mapping[str, str] | None, token: Token | None, until_s: float
+    ) -> dict[str, Any]:
+        proxy = self._proxies.of(hop.url)
         return {
-            "headers": self._headers(parsed, headers),
-            "timeout": aiohttp.ClientTimeout(total=timeout_s),
-            "allow_redirects": self._config.follow_redirects,
-            "max_redirects": MAX_REDIRECTS,
-            "proxy": self._proxy,
-            "ssl": self._tls.current() if parsed.scheme == "https" or self._config.follow_redirects else True,
+            "url": hop.url.with_user(None),
+            "headers": self._headers(hop, headers, token),
+            "timeout": aiohttp.ClientTimeout(total=max(until_s - _now_s(), 1e-3)),
+            "allow_redirects": False,
+            "proxy": proxy,
+            "proxy_headers": self._proxies.connect_headers if proxy else None,
+            "ssl": self._tls.current() if hop.url.scheme == "https" or (proxy and proxy.scheme == "https") else True,
             "server_hostname": self._tls.server_name,
         }
 
-    def _headers(self, parsed: URL, headers: Mapping[str, str] | None) -> CIMultiDict[str]:
+    def _headers(self, hop: Hop, headers: Mapping[str, str] | None, token: Token | None) -> CIMultiDict[str]:
         merged = CIMultiDict[str]()
-        for name, value in self._credentials.headers():
-            # Credentials in the URL come first, as in Prometheus; the HTTP library adds those itself.
-            if parsed.user is None or name != "Authorization":
-                merged.add(name, value)
+        for name, value in self._credentials.headers(strange=hop.strange):
+            merged.add(name, value)
+        if token is not None:
+            merged["Authorization"] = token.header
+        if hop.url.user is not None:  # credentials in the URL come first, as in Prometheus
+            merged["Authorization"] = basic(hop.url.user, hop.url.password or "")
         for name, value in (headers or {}).items():
-            merged[name] = value
+            if not (hop.strange and name.lower() in SENSITIVE):
+                merged[name] = value
+        if hop.referer:
+            merged.setdefault("Referer", hop.referer)
         return merged
 
 
-def _parse(url: str) -> URL:
-    try:
-        parsed = URL(url)
-    except ValueError:
-        raise BadURL("the URL cannot be read") from None
-    if parsed.scheme not in ("http", "https"):
-        raise BadURL(f"{shown(url)}: the scheme {parsed.scheme!r} is unknown; use http or https")
-    if not parsed.host:
-        raise BadURL(f"{shown(url)}: the URL has no host")
-    return parsed
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
-async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:
-    """The body, decompressed. Raises ConnectionFailed when it is beyond the bound."""
+async def _bounded(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """The body as it was sent. Raises TooLarge before more is read than could be within the bound."""
+    if (response.content_length or 0) > most_bytes + MAX_HEAD_BYTES:
+        raise TooLarge(most_bytes)
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
         size += len(part)
-        if size > MOST_BYTES:
-            raise ConnectionFailed(f"{shown(url)}: {too_large(MOST_BYTES)}")
+        if size > most_bytes + MAX_HEAD_BYTES:
+            raise TooLarge(most_bytes)
         parts.append(part)
     return b"".join(parts)

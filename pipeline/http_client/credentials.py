@@ -1,10 +1,14 @@
-"""The headers that authenticate a request, from `basic_auth`, `authorization`, `bearer_token*` and `http_headers`."""
+"""The headers of every request, from `basic_auth`, `authorization`, `bearer_token*` and `http_headers`.
+
+Tokens of `oauth2` are oauth2.py's: they are fetched, not read.
+"""
 
 from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING
 
+from pipeline.http_client.journey import SENSITIVE
 from pipeline.http_client.secret_file import SecretFile
 
 if TYPE_CHECKING:
@@ -22,8 +26,13 @@ class Credentials:
         self._authorization = _authorization(config)
         self._extra = tuple(_extra(config))
 
-    def headers(self) -> list[tuple[str, str]]:
-        """The headers of the next request, a name once for each of its values. Raises CredentialsUnreadable."""
+    def headers(self, *, strange: bool = False) -> list[tuple[str, str]]:
+        """The headers of the next request, a name once for each of its values. Raises CredentialsUnreadable.
+
+        `strange`: for a host that a redirect led to, which is shown nothing that authenticates.
+        """
+        if strange:
+            return [(name, value()) for name, value in self._extra if name.lower() not in SENSITIVE]
         found = [(name, value()) for name, value in self._extra]
         if self._authorization is not None:
             found.append(("Authorization", self._authorization()))
@@ -32,34 +41,43 @@ class Credentials:
 
 def _authorization(config: HttpClientConfig) -> Callable[[], str] | None:
     if config.basic_auth is not None:
-        basic = config.basic_auth
-        return _basic(_source(basic.username, basic.username_file), _source(basic.password, basic.password_file))
+        auth = config.basic_auth
+        username = secret_source("basic_auth.username_file", auth.username, auth.username_file)
+        password = secret_source("basic_auth.password_file", auth.password, auth.password_file)
+        return lambda: basic(username(), password())
     if config.authorization is not None:
         scheme, given = config.authorization.type, config.authorization
-        credentials = _source(given.credentials, given.credentials_file)
+        credentials = secret_source("authorization.credentials_file", given.credentials, given.credentials_file)
         return lambda: f"{scheme} {credentials()}"
     if config.bearer_token or config.bearer_token_file:
-        token = _source(config.bearer_token, config.bearer_token_file)
+        token = secret_source("bearer_token_file", config.bearer_token, config.bearer_token_file)
         return lambda: f"Bearer {token()}"
     return None
 
 
-def _basic(username: Callable[[], str], password: Callable[[], str]) -> Callable[[], str]:
-    # Go sends the UTF-8 bytes (RFC 7617 without a charset leaves it open); Prometheus's users expect the same.
-    return lambda: "Basic " + base64.b64encode(f"{username()}:{password()}".encode()).decode("ascii")
+def basic(username: str, password: str) -> str:
+    """The header of basic authentication.
+
+    Go sends the UTF-8 bytes (RFC 7617 without a charset leaves it open); Prometheus's users expect the same.
+    """
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 
 def _extra(config: HttpClientConfig) -> list[tuple[str, Callable[[], str]]]:
     found: list[tuple[str, Callable[[], str]]] = []
     for name, header in config.http_headers.items():
-        found += [(name, _source(text, None)) for text in header.values]
-        found += [(name, _source(secret, None)) for secret in header.secrets]
-        found += [(name, _source(None, file)) for file in header.files]
+        key = f"http_headers.{name}.files"
+        found += [(name, secret_source(key, text, None)) for text in header.values]
+        found += [(name, secret_source(key, secret, None)) for secret in header.secrets]
+        found += [(name, secret_source(key, None, file)) for file in header.files]
     return found
 
 
-def _source(value: str | Secret | None, file: str | Path | None) -> Callable[[], str]:
+def secret_source(
+    key: str, value: str | Secret | None, file: str | Path | None, *, lines: bool = False
+) -> Callable[[], str]:
+    """What gives a secret when it is needed: the value itself, or the file that `key` names."""
     if file:
-        return SecretFile(file).read
+        return SecretFile(file, key, lines=lines).read
     text = "" if value is None else value if isinstance(value, str) else value.reveal()
     return lambda: text

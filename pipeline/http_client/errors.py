@@ -9,7 +9,10 @@
     ├── BadTLS                 the handshake failed: certificate, name, or no TLS at the other end
     ├── BadURL                 the scheme is not http or https, or the URL has no host
     ├── TooManyRedirects       the answer only ever points elsewhere
-    └── CredentialsUnreadable  a configured password, token or certificate file cannot be used
+    ├── BodyTooLarge           the answer is larger than it may be
+    ├── CredentialsUnreadable  a configured password, token or certificate file cannot be used
+    ├── TokenUnavailable       the token server of `oauth2` does not answer, or not now (retriable)
+    └── TokenRefused           the token server of `oauth2` gives no token
 
 No message holds a secret: URLs are shown without credentials and query.
 """
@@ -65,7 +68,7 @@ class BadURL(HttpFailed):
 
 
 class TooManyRedirects(HttpFailed):
-    """More redirects than any honest server needs."""
+    """More redirects than any honest server needs: a loop, most likely."""
 
     reason = "too_many_redirects"
 
@@ -74,6 +77,25 @@ class CredentialsUnreadable(HttpFailed):
     """A file with a password, token, key or certificate is missing or unusable."""
 
     reason = "credentials_unreadable"
+
+
+class BodyTooLarge(HttpFailed):
+    """The answer is larger than it may be; no more of it was read."""
+
+    reason = "body_too_large"
+
+
+class TokenUnavailable(HttpFailed):
+    """The token server does not answer, or has no time now."""
+
+    reason = "token_unavailable"
+    retriable = True
+
+
+class TokenRefused(HttpFailed):
+    """The token server gives no token: what it is shown is wrong."""
+
+    reason = "token_refused"
 
 
 def shown(url: str) -> str:
@@ -104,8 +126,6 @@ def _refusal(error: Exception, where: str) -> HttpFailed | None:
             return BadTLS(f"{where}: the TLS handshake failed ({_tls_words(error)})")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return BadURL(f"{where}: not an http or https URL")
-        case aiohttp.TooManyRedirects():
-            return TooManyRedirects(f"{where}: redirected {len(error.history)} times")
         case _:
             return None
 

