@@ -112,6 +112,14 @@ PROMETHEUS3 = _go_peer(
     "github.com/prometheus/prometheus",
     "github.com/prometheus/prometheus/cmd/prometheus",
 )
+# A module of its own: it needs more sums, and those of `prometheus` name the program that is already built.
+PROMTOOL = _go_peer(
+    "promtool",
+    "promtool",
+    HERE / "promtool",
+    "github.com/prometheus/prometheus",
+    "github.com/prometheus/prometheus/cmd/promtool",
+)
 KUSTOMIZE = _go_peer(
     "kustomize",
     "kustomize",
@@ -119,6 +127,7 @@ KUSTOMIZE = _go_peer(
     "sigs.k8s.io/kustomize/kustomize/v5",
     "sigs.k8s.io/kustomize/kustomize/v5",
 )
+CONSUL = _go_peer("consul", "consul", HERE / "consul", "github.com/hashicorp/consul", "github.com/hashicorp/consul")
 # The API server keeps its objects in etcd.
 KUBE_APISERVER = _go_peer(
     "kube-apiserver",
@@ -138,7 +147,9 @@ PEERS: tuple[Peer, ...] = (
     CHROMIUM,
     LOKI,
     PROMETHEUS3,
+    PROMTOOL,
     KUBE_APISERVER,
     KUSTOMIZE,
+    CONSUL,
     ENVOY,
 )
