@@ -10,6 +10,7 @@ import pytest
 
 from agents.__main__ import main as agent
 from agents.dlq.__main__ import main as dlq
+from agents.replay.__main__ import main as replay
 from pipeline.cli.main import COMMANDS, cli
 from pipeline.config.backends import backends
 from pipeline.config.load import load
@@ -31,7 +32,7 @@ def code_of(path: Path) -> str:
     return "\n".join(part.split(" # ")[0] for part in "\n".join(parts).splitlines())
 
 
-ABOVE = {"agent": agent, "dlq": dlq}
+ABOVE = {"agent": agent, "dlq": dlq, "replay": replay}
 """What stands behind the commands that become another program."""
 
 
@@ -68,7 +69,9 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
     missing = [first for first, _ in named if first not in COMMANDS]
     groups = {name for name, command in COMMAND_OF.items() if isinstance(command, click.Group)}
     missing += [
-        f"{first} {second}" for first, second in named if first in groups and f"{first} {second}" not in COMMAND_OF
+        f"{first} {second}"
+        for first, second in named
+        if second and first in groups and f"{first} {second}" not in COMMAND_OF
     ]
     assert missing == []
 
