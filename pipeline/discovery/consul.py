@@ -182,6 +182,7 @@ class _Watch:
             except (DiscoveryFailed, KeyError, TypeError, AttributeError) as error:
                 reason = str(error) if isinstance(error, DiscoveryFailed) else f"not an answer of Consul: {error!r}"
                 self._around.trouble.failed(f"{about}: {reason}" if about else reason, about=about)
+                index = 0  # a server that was made anew counts from the beginning: behind our index it would be silent
                 await clock.sleep(RETRY_S)
                 continue
             self._around.trouble.over(about=about)
