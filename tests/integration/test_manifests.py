@@ -24,7 +24,7 @@ def output(*argv: object) -> str:
 
 
 @pytest.mark.kustomize
-@pytest.mark.parametrize("folder", ["base", "overlays/production"])
+@pytest.mark.parametrize("folder", ["base", "overlays/istio", "overlays/production"])
 def test_kustomize_renders_what_the_other_tests_check(folder: str) -> None:
     theirs = list(yaml.safe_load_all(output(require(KUSTOMIZE), "build", ROOT / "k8s" / folder)))
     assert sorted(map(comparable, theirs)) == sorted(map(comparable, render(ROOT / "k8s" / folder)))

@@ -1,4 +1,4 @@
-"""As much of kustomize as our manifests use: resources, generated ConfigMaps, patches, replicas. No name hashes.
+"""As much of kustomize as our manifests use: resources, components, generated ConfigMaps, patches, replicas. No hashes.
 
 `tests/integration/test_manifests.py` compares the result with the real one where there is a kubectl.
 """
@@ -17,6 +17,7 @@ _KEYS = {
     "kind",
     "namespace",
     "resources",
+    "components",
     "configMapGenerator",
     "images",
     "labels",
@@ -35,13 +36,18 @@ def render(folder: Path) -> list[Document]:
         documents += render(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
     for generator in text.get("configMapGenerator", ()):
         _generate(documents, folder, generator)
+    for name in text.get("components", ()):
+        component = yaml.safe_load((folder / name / "kustomization.yaml").read_text())
+        assert set(component) == {"apiVersion", "kind", "configMapGenerator"}, name
+        for generator in component["configMapGenerator"]:
+            _generate(documents, folder / name, generator)
     for patch in text.get("patches", ()):
         _patch(documents, yaml.safe_load((folder / patch["path"]).read_text()), patch.get("target"))
     for replicas in text.get("replicas", ()):
         (found,) = [one for one in documents if "replicas" in one.get("spec", {}) and _name(one) == replicas["name"]]
         found["spec"]["replicas"] = replicas["count"]
     for document in documents:
-        if document["kind"] != "Namespace":
+        if document["kind"] not in ("Namespace", "ClusterRole", "ClusterRoleBinding"):
             document["metadata"]["namespace"] = text["namespace"]
     return documents
 
@@ -57,11 +63,14 @@ def _name(document: Document) -> str:
 
 def _generate(documents: list[Document], folder: Path, generator: Document) -> None:
     data = {Path(name).name: (folder / name).read_text() for name in generator["files"]}
-    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": generator["name"]}, "data": data}
+    made: Document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": generator["name"]}, "data": data}
     before = [one for one in documents if one["kind"] == "ConfigMap" and _name(one) == generator["name"]]
-    assert bool(before) == (generator.get("behavior") == "replace"), generator
+    behavior = generator.get("behavior", "create")
+    assert bool(before) == (behavior != "create"), generator
     for one in before:
         documents.remove(one)
+        if behavior == "merge":
+            made["data"] = one["data"] | data
     documents.append(made)
 
 

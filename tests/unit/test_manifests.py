@@ -24,7 +24,7 @@ from tests.support.kubernetes_schema import problems
 from tests.support.kustomize import Document, render, workloads
 
 ROOT = Path(__file__).resolve().parents[2]
-KUSTOMIZATIONS = [ROOT / "k8s/base", ROOT / "k8s/overlays/production"]
+KUSTOMIZATIONS = [ROOT / "k8s/base", ROOT / "k8s/overlays/istio", ROOT / "k8s/overlays/production"]
 HARD_END_S = 15  # serve(): 12 s of drain, 1 s after cancelling, 2 s until the last resort
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"] == "headrace:local"}
@@ -77,7 +77,8 @@ class Workload:
             path = PurePosixPath(self.arguments[flag])
             content = self.config_map(self.volumes[self.mounts[str(path.parent)]["name"]]["configMap"]["name"])
             files[flag] = tmp_path / path.name
-            files[flag].write_text(content[path.name])
+            for name, text in content.items():
+                (tmp_path / name).write_text(text)
         environ: dict[str, str] = {}
         for source in self.container["envFrom"]:
             name = source["secretRef"]["name"]
@@ -168,7 +169,10 @@ def test_what_the_configuration_names_is_mounted_where_it_is_used(workload: Work
         (job,) = config.logs.scrape_configs
         assert job.cri
         folder = "/var/log/pods"
-        assert job.static_configs[0].labels["__path__"].startswith(folder + "/")
+        (path,) = [rule.replacement for rule in job.relabel_configs if rule.target_label == "__path__"]
+        assert path.startswith(folder + "/")
+        variables = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in workload.container["env"]}
+        assert variables["HOSTNAME"] == variables["NODE_NAME"] == "spec.nodeName"
         assert workload.mounts[folder]["readOnly"]
         assert workload.volumes[workload.mounts[folder]["name"]]["hostPath"]["path"] == folder
         assert "hostPath" in workload.volumes[workload.mounts[str(workload.arguments["storage"])]["name"]]
@@ -177,7 +181,7 @@ def test_what_the_configuration_names_is_mounted_where_it_is_used(workload: Work
 @each_workload
 def test_pods_are_unprivileged_probed_bounded_and_given_time_to_drain(workload: Workload) -> None:
     pod, container = workload.pod, workload.container
-    assert pod["automountServiceAccountToken"] is False
+    assert pod["automountServiceAccountToken"] is (workload.arguments["command"] in ("scrape", "tail"))
     accounts = [one["metadata"]["name"] for one in workload.documents if one["kind"] == "ServiceAccount"]
     assert pod["serviceAccountName"] in accounts
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -192,6 +196,21 @@ def test_pods_are_unprivileged_probed_bounded_and_given_time_to_drain(workload: 
     for probe, path in (("startupProbe", "healthy"), ("livenessProbe", "healthy"), ("readinessProbe", "ready")):
         assert container[probe]["httpGet"] == {"path": f"/-/{path}", "port": "http"}
     assert pod["terminationGracePeriodSeconds"] > HARD_END_S
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda folder: folder.name)
+def test_accounts_that_mount_a_token_may_list_and_watch_and_nothing_else(folder: Path) -> None:
+    documents = render(folder)
+    roles = {one["metadata"]["name"]: one["rules"] for one in documents if one["kind"] == "ClusterRole"}
+    for binding in (one for one in documents if one["kind"] == "ClusterRoleBinding"):
+        (subject,) = binding["subjects"]
+        assert subject["name"] == binding["roleRef"]["name"]
+        assert subject["namespace"] == "headrace"
+    bound = {one["subjects"][0]["name"] for one in documents if one["kind"] == "ClusterRoleBinding"}
+    pods = [one["spec"]["template"]["spec"] for one in workloads(documents)]
+    assert bound == {pod["serviceAccountName"] for pod in pods if pod["automountServiceAccountToken"]} == set(roles)
+    assert all(rule["verbs"] == ["list", "watch"] for rules in roles.values() for rule in rules)
+    assert "secrets" not in str(roles)
 
 
 def test_targets_of_the_base_are_services_of_the_base() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.discovery.kubernetes.names import ADDRESS, join_host_port, meta, text, truth
+from pipeline.discovery.kubernetes.names import ADDRESS, NAMESPACE, join_host_port, meta, text, truth
 from pipeline.discovery.kubernetes.resources import ENDPOINTS, NODES, PODS, SERVICES
 from pipeline.discovery.kubernetes.role import Link, Role
 from pipeline.discovery.target_group import TargetGroup
@@ -71,7 +71,7 @@ class EndpointsRole(Role):
             target |= node.attached
         if pod is None:
             return target
-        target |= self._pod_labels(pod, known)
+        target |= self._labels_of_pod(pod, known)
         for container in pod.containers:
             for port in container.ports:
                 if port.number == endpoint.port:
@@ -88,8 +88,14 @@ class EndpointsRole(Role):
                     yield {
                         ADDRESS: join_host_port(pod.ip, port.number),
                         **_port_labels(container, port, port.protocol),
-                        **self._pod_labels(pod, known),
+                        **self._labels_of_pod(pod, known),
                     }
+
+    def _labels_of_pod(self, pod: Pod, known: Known) -> dict[str, str]:
+        """Without its namespace, which is said for the whole group."""
+        labels = dict(self._pod_labels(pod, known))
+        del labels[NAMESPACE]
+        return labels
 
 
 def _port_labels(container: Container, port: Port, protocol: str) -> dict[str, str]:

@@ -111,9 +111,10 @@ class Pod(Object):
     def of(cls, one: Json) -> Self:
         """Everything but what its node, namespace and owners add."""
         metadata, spec, status = one["metadata"], one.get("spec") or {}, one.get("status") or {}
+        namespace, owner = text(metadata["namespace"]), controller(metadata)
         ip, node = text(status.get("podIP")), text(spec.get("nodeName"))
-        owner = controller(metadata)
         labels = {
+            NAMESPACE: namespace,
             meta("pod_ip"): ip,
             meta("pod_ready"): _ready(status),
             meta("pod_phase"): text(status.get("phase")),
@@ -129,7 +130,7 @@ class Pod(Object):
             *_containers(spec.get("containers"), status.get("containerStatuses"), is_init=False),
             *_containers(spec.get("initContainers"), status.get("initContainerStatuses"), is_init=True),
         )
-        return cls(text(metadata["namespace"]), text(metadata["name"]), labels, ip, node, owner, containers)
+        return cls(namespace, text(metadata["name"]), labels, ip, node, owner, containers)
 
 
 def _ready(status: Json) -> str:

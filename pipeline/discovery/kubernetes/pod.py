@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.discovery.kubernetes.names import ADDRESS, NAMESPACE, join_host_port, meta, text, truth
+from pipeline.discovery.kubernetes.names import ADDRESS, join_host_port, meta, text, truth
 from pipeline.discovery.kubernetes.resources import NODES, PODS
 from pipeline.discovery.kubernetes.role import Link, Role
 from pipeline.discovery.target_group import TargetGroup
@@ -31,12 +31,10 @@ class PodRole(Role):
         node = known[NODES.name].get(one.node) if self.attach.node else None
         if not one.ip or (self.attach.node and node is None):
             return TargetGroup(source, (), {})
-        labels = {
-            **self._pod_labels(one, known),
-            NAMESPACE: one.namespace,
-            **(node.attached if node else {}),
-            **self._namespace_labels(one, known),
-        }
+        labels = self._pod_labels(one, known)
+        more = {**(node.attached if node else {}), **self._namespace_labels(one, known)}
+        if more:  # else the labels are the pod's own, held once
+            labels = {**labels, **more}
         return TargetGroup(source, tuple(_targets(one)), labels)
 
     def _links(self) -> Iterable[Link]:

@@ -2,8 +2,8 @@
 
 What may happen, and what is done: the server goes away or answers nonsense (wait, watch on from where we were); it says
 410 Gone, history is forgotten (list again: what is still there stays, what is not is told as gone); the watch ends
-after its time or falls silent (watch on); the token has expired (its file is read anew at each request). Nothing that
-was found is lost on the way.
+after its time, is cut or falls silent (watch on); the token has expired (its file is read anew at each request).
+Nothing that was found is lost on the way.
 
 Rules: the API's concepts page (lists in chunks, watches, bookmarks) and client-go's reflector.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pipeline.discovery.kubernetes.api import ApiServer
     from pipeline.discovery.kubernetes.resources import Resource
 
-PAGE_OBJECTS = 250
+PAGE_OBJECTS = 100
 LIST_TIMEOUT_S = 60.0
 WATCH_S = 300.0
 """How long a watch is asked to last at least; twice that at most, so that not all end at the same time."""
@@ -167,15 +167,22 @@ class Reflector:
             "resourceVersion": self._version,
             "timeoutSeconds": int(last_s),
         }
+        is_watching = False
         try:
             async with self._api.get(self._path, query, timeout_s=last_s + SILENCE_S) as response:
                 self._answered()
+                is_watching = True
                 async for line in _lines(response, self._path):
                     self._event(_json(line, self._path))
         except Refused as error:
             if error.status == GONE:
                 raise HistoryGone(str(error)) from None
             raise
+        except Unreachable:
+            # A watch that is cut is nothing to speak of: servers are renewed, connections end. If it cannot be begun
+            # anew, that is.
+            if not is_watching:
+                raise
 
     def _event(self, event: dict[str, Any]) -> None:
         what, one = event.get("type"), event.get("object")
