@@ -152,6 +152,7 @@ class _Moment:
     nanos: int = 0
     afternoon: bool | None = None
     offset_s: int | None = None
+    abbreviation: str = ""
 
     def hours(self) -> int:
         if self.afternoon and self.hour < 12:
@@ -235,7 +236,9 @@ class _Layout:
         if moment.offset_s is not None:
             seconds -= moment.offset_s
         elif self._zone is not None:
-            seconds = _in_zone(seconds, self._zone)
+            local = _in_zone(seconds, self._zone)
+            if moment.abbreviation in ("", _name_at(local, self._zone)):
+                seconds = local
         return seconds * NS + moment.nanos
 
 
@@ -274,6 +277,10 @@ def _offset_at(seconds: int, zone: ZoneInfo) -> int:
     except (OverflowError, ValueError, OSError):
         return 0
     return int(offset.total_seconds()) if offset is not None else 0
+
+
+def _name_at(seconds: int, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(seconds, zone).tzname() or ""
 
 
 def _set_month(moment: _Moment, value: str) -> None:
@@ -315,10 +322,9 @@ def _set_offset(moment: _Moment, value: str) -> None:
 
 
 def _set_abbreviation(moment: _Moment, value: str) -> None:
-    """Only UTC and GMT+3 say how far they are away; any other one is taken for UTC, as Go does."""
-    if len(value) > 3 and value.startswith("GMT"):
-        moment.offset_s = int(value[3:]) * 3600
-    else:
+    """Go takes an abbreviation for UTC, unless the location knows it; UTC is UTC everywhere."""
+    moment.abbreviation = value
+    if value == "UTC":
         moment.offset_s = 0
 
 

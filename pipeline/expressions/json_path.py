@@ -15,6 +15,7 @@ from jmespath.exceptions import JMESPathError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_UNSAFE = re.compile("[<>&\u2028\u2029]")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -55,11 +56,9 @@ def loads(line: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """JSON as Promtail writes it: no spaces, `1.0` as `1`, and `<`, `>`, `&` escaped. Keys are sorted."""
+    """JSON as Promtail writes it: no spaces, `1.0` as `1`, and `<`, `>`, `&` and U+2028 escaped. Keys are sorted."""
     text = orjson.dumps(_whole_numbers(value), option=orjson.OPT_SORT_KEYS).decode()
-    if "<" in text or ">" in text or "&" in text:
-        text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return text
+    return text if _UNSAFE.search(text) is None else _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _whole_numbers(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import Metric as Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,11 +104,11 @@ class CustomMetrics:
         """The job's stages are gone: so are its metrics, as in Promtail."""
         self._families.pop(job, None)
 
-    def describe(self) -> list[Metric]:
+    def describe(self) -> list[Page]:
         """Nothing is known beforehand."""
         return []
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Page]:
         """Every family, those of one name and kind together."""
         by_name: dict[tuple[str, str], list[Family]] = {}
         for families in tuple(self._families.values()):
@@ -118,7 +118,7 @@ class CustomMetrics:
             yield from _families(name, kind, families)
 
 
-def _families(name: str, kind: str, families: list[Family]) -> Iterator[Metric]:
+def _families(name: str, kind: str, families: list[Family]) -> Iterator[Page]:
     rows = [(labels, series, family) for family in families for labels, series in family.rows()]
     names = sorted({label for labels, _, _ in rows for label in labels})
     text = families[0].text
@@ -129,7 +129,7 @@ def _families(name: str, kind: str, families: list[Family]) -> Iterator[Metric]:
         yield histogram
         return
     # The library would end a counter's name in _total; one that Promtail's users gave another name keeps it, untyped.
-    made = Metric(name, text, "unknown" if kind == "counter" and not name.endswith("_total") else kind)
+    made = Page(name, text, "unknown" if kind == "counter" and not name.endswith("_total") else kind)
     if made.type == "counter":
         made.name = name.removesuffix("_total")
     for labels, series, _ in rows:

@@ -101,7 +101,11 @@ def _replaced(
 
 
 def _data(value: str, extracted: dict[str, Any]) -> Data:
-    return Data(lambda name: value if name == "Value" else text_of(extracted.get(name)) or "")
+    def lookup(name: str) -> Any:
+        text = value if name == "Value" else text_of(extracted.get(name))
+        return ABSENT if text is None else text
+
+    return Data(lookup)
 
 
 STAGES = {"template": template_stage, "replace": replace_stage}

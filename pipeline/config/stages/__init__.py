@@ -53,9 +53,8 @@ else:
         # A field named "json" would hide a method of pydantic's; so the key is an alias.
         **{f"{name}_stage": (kind | None, Field(default=None, alias=name)) for name, kind in _KINDS.items()},
     )
-    MatchStage.model_fields["stages"].annotation = tuple[PipelineStage, ...]
-    MatchStage.model_rebuild(force=True)
-    PipelineStage.model_rebuild(force=True)
+    for _section in (MatchStage, PipelineStage):
+        _section.model_rebuild(force=True, _types_namespace={"PipelineStage": PipelineStage})
 
 
 def sections() -> Iterator[type[StageSection]]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator
 
 from pipeline.config.section import Fault, faults
-from pipeline.config.stages.stage import LABEL_NAME, StageSection, not_empty
+from pipeline.config.stages.stage import EMPTY_TEXTS, LABEL_NAME, StageSection, not_empty
 from pipeline.config.units import Boolean, Text
 from pipeline.expressions import go_time
 
@@ -28,8 +28,8 @@ def _some_name(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-LabelSources = Annotated[dict[Text, Text], AfterValidator(_legacy_names)]
-StaticLabels = Annotated[dict[Text, Text], AfterValidator(_some_name)]
+LabelSources = Annotated[dict[Text, Text], EMPTY_TEXTS, AfterValidator(_legacy_names)]
+StaticLabels = Annotated[dict[Text, Text], EMPTY_TEXTS, AfterValidator(_some_name)]
 LabelNames = Annotated[
     tuple[Text, ...], not_empty("a list of label names is required", "write for example: [filename]")
 ]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pipeline.config.section import Fault
-from pipeline.config.stages.choice import StageChoice
 from pipeline.config.stages.stage import SelectorText, StageSection, not_empty
 from pipeline.config.units import Text
 
+if TYPE_CHECKING:
+    from pipeline.config.stages.choice import StageChoice as PipelineStage
+
 
 class MatchStage(StageSection):
-    """`match`: the section; its `stages` are made in `__init__.py`, where all stages are known."""
+    """`match`: complete only in `__init__.py`, where all stages are known."""
 
     selector: Annotated[SelectorText, not_empty("selector statement required", 'write for example {app="nginx"}')]
-    stages: tuple[StageChoice, ...] = ()
+    stages: tuple[PipelineStage, ...] = ()
     action: Literal["keep", "drop"] = "keep"
     pipeline_name: Text | None = None
     drop_counter_reason: Text = "match_stage"

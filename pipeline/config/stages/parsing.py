@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from pipeline.config.stages.stage import (
+    EMPTY_TEXTS,
     Expression,
     JsonPath,
     LokiPattern,
@@ -22,7 +23,9 @@ class JsonStage(StageSection):
     """`json`: values out of a JSON line."""
 
     expressions: Annotated[
-        dict[Text, JsonPath], not_empty("JMES expression is required", "write for example expressions: {level: }")
+        dict[Text, JsonPath],
+        EMPTY_TEXTS,
+        not_empty("JMES expression is required", "write for example expressions: {level: }"),
     ]
     source: Source | None = None
     drop_malformed: Boolean = False
@@ -39,7 +42,7 @@ class LogfmtStage(StageSection):
     """`logfmt`: values out of a line of `key=value` pairs."""
 
     mapping: Annotated[
-        dict[Text, Text], not_empty("logfmt mapping is required", "write for example mapping: {level: }")
+        dict[Text, Text], EMPTY_TEXTS, not_empty("logfmt mapping is required", "write for example mapping: {level: }")
     ]
     source: Source | None = None
 

@@ -57,6 +57,15 @@ ByteSize = Annotated[int, BeforeValidator(_byte_size)]
 """Promtail's sizes: units of 1024, in any case, `b` may be left out."""
 
 
+def _empty_texts(value: Any) -> Any:
+    """Go leaves a text empty where the file says nothing."""
+    return {key: "" if item is None else item for key, item in value.items()} if isinstance(value, dict) else value
+
+
+EMPTY_TEXTS = BeforeValidator(_empty_texts)
+"""For mappings to texts: `{level: }` is `{level: ""}`."""
+
+
 def not_empty(message: str, remedy: str) -> AfterValidator:
     """A check of a text, a list or a mapping."""
 
