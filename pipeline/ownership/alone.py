@@ -20,10 +20,10 @@ class Ownership(Protocol):
     def reason(self) -> str:
         """Why nothing is assigned yet; empty once something was."""
 
-    def owns(self, url: str) -> bool:
-        """Whether the target at `url` is to be scraped here."""
+    def owns(self, key: bytes) -> bool:
+        """Whether the target with this key is to be scraped here."""
 
-    def owner_of(self, url: str) -> str:
+    def owner_of(self, key: bytes) -> str:
         """The name of the replica that has the target; empty while nobody has."""
 
     def may_scrape(self) -> bool:
@@ -54,11 +54,11 @@ class Alone:
     group = ""
     reason = ""
 
-    def owns(self, _url: str) -> bool:
+    def owns(self, _key: bytes) -> bool:
         """Yes."""
         return True
 
-    def owner_of(self, _url: str) -> str:
+    def owner_of(self, _key: bytes) -> str:
         """Nobody else."""
         return ""
 

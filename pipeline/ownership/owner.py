@@ -38,8 +38,8 @@ class Scrapes(Protocol):
     def owners_changed(self) -> None:
         """Ask `Owner.owns` again for every target: start those that are ours now, hand over those that are not."""
 
-    async def handed_over(self, timeout_s: float) -> frozenset[str]:
-        """Wait until the scrapes of what was handed over have ended; the URLs of those that have not."""
+    async def handed_over(self, timeout_s: float) -> frozenset[bytes]:
+        """Wait until the scrapes of what was handed over have ended; the keys of the targets where they have not."""
 
     def drop(self) -> None:
         """End everything at once: somebody else may have had our targets already."""
@@ -93,17 +93,17 @@ class Owner:
         telemetry.gauge(catalogue.OWNERSHIP_MEMBERS).set_function(lambda: len(self._members))
         telemetry.gauge(catalogue.OWNERSHIP_CONFIRMED).set_function(lambda: float(fence.is_confirmed))
 
-    def owns(self, url: str) -> bool:
-        """Whether the target at `url` is to be scraped here."""
-        return share_of(url) in self._scraping
+    def owns(self, key: bytes) -> bool:
+        """Whether the target with this key is to be scraped here."""
+        return share_of(key) in self._scraping
 
     def may_scrape(self) -> bool:
         """Whether a scrape may begin now: False for a replica that has woken up late and does not know yet."""
         return self._fence.may_scrape
 
-    def owner_of(self, url: str) -> str:
+    def owner_of(self, key: bytes) -> str:
         """The name of the replica that has the target; empty while nobody has."""
-        share = share_of(url)
+        share = share_of(key)
         if share in self._scraping:
             return self._name
         return next((member.name for member in self._members.values() if share in member.shares), "")
@@ -224,7 +224,7 @@ class Owner:
         await outlet.settle()  # a backlog first: meanwhile the targets are scraped
         self._scraping -= self._releasing
         scrapes.owners_changed()
-        slow = {share_of(url) for url in await scrapes.handed_over(SLOW_S)}
+        slow = {share_of(key) for key in await scrapes.handed_over(SLOW_S)}
         ready = self._releasing - self._scraping - slow
         if not ready:
             return

@@ -1,8 +1,8 @@
-"""Shares: what replicas own, each a partition of the control topic. A target belongs to one share by its URL, for ever
-and in every process alike.
+"""Shares: what replicas own, each a partition of the control topic. A target belongs to one share by the labels of its
+series, for ever and in every process alike.
 
-The URL alone decides: when only the labels of a target change (a reload that reaches one replica before another), it
-stays where it is.
+Labels, not the URL: a target that comes back under another address with the same labels has the same series, and these
+must stay in one hand to stay in order.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ replica must count alike."""
 ALL = frozenset(range(SHARES))
 
 
-def share_of(url: str) -> int:
-    """The share of the target that is scraped at `url`: 0 to `SHARES` - 1."""
-    return xxh3_64_intdigest(url.encode()) % SHARES
+def share_of(key: bytes) -> int:
+    """The share, 0 to `SHARES` - 1, of the target whose labels are `key` in canonical form (`Target.key`)."""
+    return xxh3_64_intdigest(key) % SHARES

@@ -32,11 +32,11 @@ class ScrapeManager:
         telemetry: Telemetry,
         clock: Clock,
         name: str = "",
-        owns: Callable[[str], bool] = lambda _url: True,
+        owns: Callable[[bytes], bool] = lambda _key: True,
         may_scrape: Callable[[], bool] = lambda: True,
     ) -> None:
         """`name` and the external labels decide when within the interval targets are scraped: the same for all that
-        share targets (default: the host's name). `owns(url)`, `may_scrape()`: see `Surroundings`.
+        share targets (default: the host's name). `owns(key of a target)`, `may_scrape()`: see `Surroundings`.
         """
         self._name = name or socket.gethostname()
         self._owns = owns
@@ -82,7 +82,7 @@ class ScrapeManager:
             self._heap,
             external_labels,
             offset_seed(self._name, external_labels),
-            lambda target: self._owns(target.url),
+            lambda target: self._owns(target.key),
             self._may_scrape,
         )
         wanted = {config.job_name: config for config in configs}
@@ -109,13 +109,13 @@ class ScrapeManager:
         for pool in [*self._pools.values(), *self._ended]:
             pool.refresh()
 
-    async def handed_over(self, timeout_s: float) -> frozenset[str]:
-        """Wait until the scrapes under way of targets handed over have ended; the URLs of those that have not."""
+    async def handed_over(self, timeout_s: float) -> frozenset[bytes]:
+        """Wait until the scrapes under way of targets handed over have ended; the keys of those that have not."""
         late = {task: target for pool in [*self._pools.values(), *self._ended] for task, target in pool.leaving.items()}
         if not late:
             return frozenset()
         _, pending = await asyncio.wait(late, timeout=timeout_s)
-        return frozenset(late[task].url for task in pending)
+        return frozenset(late[task].key for task in pending)
 
     def drop(self) -> None:
         """End all scrapes at once, without markers; `owners_changed` begins again with what is ours then."""

@@ -192,7 +192,7 @@ class ScrapePool:
     def leaving(self) -> dict[asyncio.Task[None], Target]:
         """What was handed over and still has a scrape under way."""
         late = {running.task: target for target, running in self._leaving.items()}
-        return late | {one.task: target for target, one in self._ending.items() if one.hurries}
+        return late | {one.farewell or one.task: target for target, one in self._ending.items() if one.hurries}
 
     def _configure(self) -> None:
         self._resolver = Resolver(self.config)
@@ -300,7 +300,7 @@ class ScrapePool:
             del where[target]
 
     def _is_taken(self, target: Target) -> bool:
-        return any(other.public == target.public for other in self._active)
+        return target.key in self._found.keys
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return self._around.tasks.create_task(coroutine, name=f"scrape {self.config.job_name}")

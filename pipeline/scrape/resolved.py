@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.relabel.program import Program
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.discovery.target_group import TargetGroup
 
 
-@dataclass(slots=True)
+@dataclass
 class Resolved:
     """`targets`: each once, in the order discovered. `dropped` by the rules: discovered labels, at most
     `keep_dropped_targets` of them (0: all); `dropped_count` counts them all. `failed`: labels, and what is wrong.
@@ -25,6 +26,11 @@ class Resolved:
     dropped: list[dict[str, str]] = field(default_factory=list)
     dropped_count: int = 0
     failed: list[tuple[dict[str, str], str]] = field(default_factory=list)
+
+    @cached_property
+    def keys(self) -> frozenset[bytes]:
+        """Those of the targets: whose series somebody has."""
+        return frozenset(target.key for target in self.targets)
 
     def add(self, other: Resolved, limit: int) -> None:
         """Take another group's in."""

@@ -50,6 +50,11 @@ class Target:
         return {name: value for name, value in self.labels if not name.startswith(RESERVED)}
 
     @cached_property
+    def key(self) -> bytes:
+        """The canonical form of `public`: who has it has the same series."""
+        return keys.canonical(tuple(self.public.items()))
+
+    @cached_property
     def url(self) -> str:
         """Where it is scraped; `params` and ``__param_*`` are its query, sorted by name."""
         found = dict(self.labels)

@@ -24,6 +24,8 @@ from tests.support.replicas import (
     write_config,
     write_targets,
 )
+from topics.keys import canonical
+from topics.labels import make
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -50,6 +52,10 @@ def scrapes_go_on(targets: ManyTargets, rounds: int = 3) -> None:
     wait_for("the first scrapes", lambda: len(targets.fetches) == TARGETS)
     before = {path: len(times) for path, times in list(targets.fetches.items())}
     wait_for("scrapes", lambda: all(len(targets.fetches[path]) >= count + rounds for path, count in before.items()))
+
+
+def key_of(targets: ManyTargets, path: str) -> bytes:
+    return canonical(make({"instance": targets.address, "job": "many", "path": path}))
 
 
 def wait_settled(*processes: Headrace) -> float:
@@ -117,7 +123,7 @@ def test_a_join_moves_only_what_it_must(
             kept = after[0] | after[1]
     found = read(kafka.brokers, kafka_prefix)
     for path, one in found.items():
-        if share_of(f"http://{targets.address}{path}") in kept:
+        if share_of(key_of(targets, path)) in kept:
             assert one.longest_gap_s() <= 2 * INTERVAL_S + 0.5, "whose targets stay does not notice"
 
 
@@ -156,7 +162,7 @@ def test_those_who_live_do_not_wait_for_the_dead(
         assert first.stop() == second.stop() == 0
     found = read(kafka.brokers, kafka_prefix)
     assert_one_after_the_other(found, gap_s=KILL_GAP_S)
-    gaps = [one.longest_gap_s() for path, one in found.items() if share_of(f"http://{targets.address}{path}") in kept]
+    gaps = [one.longest_gap_s() for path, one in found.items() if share_of(key_of(targets, path)) in kept]
     assert gaps
     assert max(gaps) <= 2 * INTERVAL_S + 0.5
 

@@ -96,7 +96,8 @@ def replica(config: Path, brokers: str, prefix: str, *more: str) -> Headrace:
 
 
 def ownership(process: Headrace) -> dict[str, Any]:
-    return process.status().get("ownership", {})
+    found: dict[str, Any] = process.status().get("ownership", {})
+    return found
 
 
 def settled(*processes: Headrace) -> bool:
