@@ -1,6 +1,6 @@
 # Every command a developer needs. `make demo` and `make test` do all their own set-up; nothing but Python 3.11+ is needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-unit peers check bench fmt proto
+.PHONY: help setup demo test test-all test-unit peers check bench kills fmt proto
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,7 @@ help:
 	@echo "make test-unit  the tests that need no server: seconds"
 	@echo "make check      ruff, mypy, import contracts"
 	@echo "make bench      cost and memory, side by side with the Prometheus agent"
+	@echo "make kills      the tailer killed 50 times under load: nothing lost, nothing twice"
 	@echo "make setup      environment and peers, and nothing else"
 	@echo "make fmt        format the code"
 	@echo "make proto      generate topics/pb from topics/proto"
@@ -37,6 +38,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev peers
 	@$(BIN)/python -m tests.bench.run $(BENCH_FLAGS)
+
+kills: $(VENV)/.dev
+	@HEADRACE_KILLS=50 $(BIN)/python -m pytest -q -s tests/faults/test_tail_faults.py -k kill_9 $(PYTEST_FLAGS)
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,21 +19,33 @@ from aiokafka.errors import KafkaError
 from topics.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from aiokafka.structs import ConsumerRecord
 
 _FETCH_MS: Final = 200
 _READ_S: Final = 60.0  # a transaction left open by a dead neighbour ends within its timeout and some 10 s
 
 
+@dataclass(slots=True)
+class Remembered:
+    """`values`: by key, the last one of each; what was forgotten is left out. `newest_ms`: when the newest of these
+    records was written, forgotten ones included (Unix ms); 0: there is none.
+    """
+
+    values: dict[bytes, bytes] = field(default_factory=dict)
+    newest_ms: int = 0
+
+
 async def read_committed(
     brokers: str, topic: str, partition: int, prefix: bytes, *, security: Mapping[str, Any] | None = None
-) -> dict[bytes, bytes]:
-    """The last value of every key that begins with `prefix`; keys whose last value is a tombstone are left out.
+) -> Remembered:
+    """What is committed under the keys that begin with `prefix`.
 
     Up to the high watermark as of now. Raises KafkaUnavailable. Cancelling is safe.
     """
     place = TopicPartition(topic, partition)
-    found: dict[bytes, bytes | None] = {}
+    found = Remembered()
     try:
         async with (
             asyncio.timeout(_READ_S),
@@ -44,10 +57,19 @@ async def read_committed(
             end = (await raw.end_offsets([place]))[place]
             while await reader.position(place) < end:
                 for records in (await reader.getmany(place, timeout_ms=_FETCH_MS)).values():
-                    found.update((one.key, one.value) for one in records if one.key and one.key.startswith(prefix))
+                    _take(found, [one for one in records if one.key and one.key.startswith(prefix)])
     except (KafkaError, OSError, TimeoutError) as error:
         raise KafkaUnavailable(f"{topic}-{partition} cannot be read: {error or type(error).__name__}") from error
-    return {key: value for key, value in found.items() if value is not None}
+    return found
+
+
+def _take(found: Remembered, records: Sequence[ConsumerRecord]) -> None:
+    for record in records:
+        found.newest_ms = max(found.newest_ms, record.timestamp)
+        if record.value is None:
+            found.values.pop(record.key, None)
+        else:
+            found.values[record.key] = record.value
 
 
 @asynccontextmanager

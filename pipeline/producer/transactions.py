@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.config.kafka import ProducerConfig
     from pipeline.producer.appender import Fragment
+    from pipeline.producer.committed import Remembered
     from pipeline.producer.packer import Packed
     from pipeline.telemetry.metrics import Telemetry
 
@@ -127,7 +128,7 @@ class Transactions:
         self._id = f"{self._name}-{secrets.token_hex(4)}"
         self._sequences.clear()
 
-    async def remembered(self, prefix: bytes) -> dict[bytes, bytes]:
+    async def remembered(self, prefix: bytes) -> Remembered:
         """What is committed under keys that begin with `prefix`; after `open` it stands. Raises KafkaUnavailable."""
         places = self._places
         return await read_committed(self._brokers, places.memory, places.partition, prefix, security=self._security)

@@ -33,6 +33,7 @@ class FileJournal:
         self._clock = clock
         self._interval_s = save_interval_s
         self._moved = asyncio.Event()
+        self.since_ns: int | None = None  # a file is noted as soon as it is seen, also without Kafka
         self._disk = asyncio.Lock()
 
     @property

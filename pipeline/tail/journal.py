@@ -30,6 +30,11 @@ class Journal(Protocol):
     def store(self) -> Positions:
         """What is committed, by file. For reading: only the journal moves it."""
 
+    since_ns: int | None
+    """When somebody last wrote under our name, before we began (Unix ns); None: nobody did, or it is not known. Paths
+    that nobody remembers have come since.
+    """
+
     @property
     def unwritten(self) -> bool:
         """Whether something was noted or forgotten that the next `write` has to take along, be it without lines."""

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Remembered(Protocol):
+    """What is committed: the last value of each key; when the newest record was written (Unix ms, 0: never)."""
+
+    values: dict[bytes, bytes]
+    newest_ms: int
+
+
 class Writer(Protocol):
     """What the journal needs of Kafka; `pipeline.producer.transactions` keeps it."""
 
@@ -41,7 +48,7 @@ class Writer(Protocol):
     async def open(self) -> None:
         """Become the only writer. Raises KafkaUnavailable, TransactionsForbidden."""
 
-    async def remembered(self, prefix: bytes) -> dict[bytes, bytes]:
+    async def remembered(self, prefix: bytes) -> Remembered:
         """What is committed under keys that begin with `prefix`. Raises KafkaUnavailable."""
 
     async def write(self, fragments: Sequence[Fragment], memory: Mapping[bytes, bytes | None]) -> None:
@@ -73,6 +80,7 @@ class KafkaJournal:
         self._claimed = False
         self._store = Positions()
         self._noted: dict[FileKey, Position | None] = {}
+        self.since_ns: int | None = None
 
     @property
     def partitions(self) -> int:
@@ -92,11 +100,15 @@ class KafkaJournal:
     async def open(self) -> None:
         """Be the only one that writes under the node's name, and know what is committed."""
         if self._claimed:
-            self._refuse_if_stolen(await self._writer.remembered(self._keys.prefix))  # before we push anybody out
+            remembered = await self._writer.remembered(self._keys.prefix)
+            self._refuse_if_stolen(remembered.values)  # before we push anybody out
         await self._writer.open()
-        found = await self._writer.remembered(self._keys.prefix)
+        remembered = await self._writer.remembered(self._keys.prefix)
+        found = remembered.values
         if self._claimed:
             self._refuse_if_stolen(found)
+        elif remembered.newest_ms:
+            self.since_ns = remembered.newest_ms * 1_000_000
         positions = self._positions(found)
         imported = (
             [] if self._claimed else [one for one in self._imports() if self._keys.imported(one.what) not in found]

@@ -13,10 +13,11 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.discovery.row import Row
 from pipeline.relabel.program import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.config.logs import LogScrapeConfig
     from pipeline.discovery.target_group import TargetGroup
@@ -91,3 +92,22 @@ def _target(
     visible = tuple(sorted(pair for pair in labels.items() if not pair[0].startswith("__")))
     exclude = labels.get("__path_exclude__", "")
     return LogTarget(config.job_name, path, exclude, visible, config.cri, config.stages, config.encoding)
+
+
+def rows(config: LogScrapeConfig, groups: Sequence[TargetGroup], host: str) -> Iterator[Row]:
+    """What became of each discovered target, for people."""
+    program = Program(config.relabel_configs)
+    for labels in discovered(groups):
+        found = _target(config, program, labels, host)
+        if isinstance(found, DroppedTarget):
+            yield Row(labels, "dropped", {}, found.reason)
+        else:
+            paths = {"__path__": found.path, "__path_exclude__": found.path_exclude}
+            yield Row(labels, "active", {name: value for name, value in paths.items() if value} | dict(found.labels))
+
+
+def discovered(groups: Sequence[TargetGroup]) -> Iterator[dict[str, str]]:
+    """The label sets that relabelling begins with."""
+    for group in groups:
+        for own in group.targets:
+            yield discovered_labels(own, group.labels)
