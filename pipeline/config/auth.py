@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -93,7 +93,7 @@ class OAuth2(ProxyConfig):
     client_certificate_key: ExpandedSecret | None = None
     client_certificate_key_file: ExpandedFilePath | None = None
     client_certificate_key_id: ExpandedText = ""
-    signature_algorithm: Literal["", "RS256", "RS384", "RS512"] = ""
+    signature_algorithm: Text = ""
     iss: ExpandedText = ""
     audience: ExpandedText = ""
     claims: Annotated[dict[Text, Any], BeforeValidator(_plain)] = Field(default_factory=dict)
@@ -123,6 +123,9 @@ class OAuth2(ProxyConfig):
             if self.client_certificate_key and self.client_certificate_key_file:
                 message = "at most one of oauth2 client_certificate_key and client_certificate_key_file must be given"
                 yield Fault(message, "remove one of the two")
+            if self.signature_algorithm not in ("", "RS256", "RS384", "RS512"):
+                message = "valid signature algorithms are RS256, RS384 and RS512"
+                yield Fault(message, "write one of them", ("signature_algorithm",))
         elif self.client_secret and self.client_secret_file:
             message = "at most one of oauth2 client_secret and client_secret_file must be given"
             yield Fault(message, "remove one of the two")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.config.relabel import LegacyRule
 from pipeline.config.scrape_defaults import EscapingScheme, ScrapeProtocols, ValidationScheme, escaping_for
 from pipeline.config.units import Boolean, Count, Duration, Size
 
@@ -47,6 +48,10 @@ def inherit(data: Any, defaults: Mapping[str, Any] | None = None) -> None:
     for job in jobs if isinstance(jobs, list) else []:
         if isinstance(job, dict):
             _resolve_job(job, defaults)
+    backends = data.get("remote_write")
+    if defaults["metric_name_validation_scheme"] == "legacy":
+        for backend in backends if isinstance(backends, list) else []:
+            _mark(backend, "write_relabel_configs")
 
 
 def _resolve_global(section: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +82,8 @@ def _resolve_job(job: dict[str, Any], defaults: Mapping[str, Any]) -> None:
         if defaults[key] is not None:
             job.setdefault(key, defaults[key])
     _resolve_names(job, defaults)
+    if job["metric_name_validation_scheme"] == "legacy":
+        _mark(job, "relabel_configs", "metric_relabel_configs")
 
 
 def _resolve_names(job: dict[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -87,6 +94,14 @@ def _resolve_names(job: dict[str, Any], defaults: Mapping[str, Any]) -> None:
     if job.get("metric_name_escaping_scheme") in (None, ""):
         followed = defaults["metric_name_escaping_scheme"] if own in (None, "") else escaping_for(str(own))
         job["metric_name_escaping_scheme"] = followed
+
+
+def _mark(section: Any, *keys: str) -> None:
+    """What is valid in a rule depends on where it stands: let those of the `legacy` scheme be known."""
+    for key in keys if isinstance(section, dict) else ():
+        rules = section.get(key)
+        if isinstance(rules, list):
+            section[key] = [LegacyRule(rule) if isinstance(rule, dict) else rule for rule in rules]
 
 
 def _set(section: dict[str, Any], key: str, value: Any, kind: TypeAdapter[Any]) -> None:

@@ -70,9 +70,13 @@ def check_keys(section: type[Section], data: Any, tree: Tree, path: Path) -> Any
 def _nested(field: FieldInfo, value: Any, tree: Tree, path: Path) -> Any:
     found = shape(field)
     if found is None:
-        if isinstance(value, dict) and typing.get_origin(field.annotation) is dict:
-            # Go leaves a text empty where the file says nothing.
-            return {key: "" if item is None else item for key, item in value.items()}
+        origin, arguments = typing.get_origin(field.annotation), typing.get_args(field.annotation)
+        # Go leaves a text or a list empty where the file says nothing.
+        if isinstance(value, dict) and origin is dict:
+            nothing: Any = [] if typing.get_origin(arguments[1]) is tuple else ""
+            return {key: nothing if item is None else item for key, item in value.items()}
+        if isinstance(value, list) and origin is tuple:
+            return ["" if item is None else item for item in value]
         return value
     how, section = found
     if how == "one":
@@ -80,7 +84,9 @@ def _nested(field: FieldInfo, value: Any, tree: Tree, path: Path) -> Any:
     if how == "list" and isinstance(value, list):
         return [check_keys(section, item, tree, (*path, index)) for index, item in enumerate(value)]
     if how == "map" and isinstance(value, dict):
-        return {key: check_keys(section, item, tree, (*path, key)) for key, item in value.items()}
+        return {
+            key: check_keys(section, {} if item is None else item, tree, (*path, key)) for key, item in value.items()
+        }
     return value
 
 

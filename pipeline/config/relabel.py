@@ -14,6 +14,8 @@ from pipeline.relabel.rule import KEYS, RelabelRule
 _REMEDIES = {
     "unknown relabel action": "use replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, labelkeep, "
     "lowercase or uppercase",
+    "action cannot be empty": "remove the key for replace",
+    "is invalid '": "where metric_name_validation_scheme is legacy, a name has letters, digits and _, no digit first",
     "requires non-zero modulus": "add modulus",
     "requires 'target_label'": "add target_label",
     "and no other fields": "remove the other keys",
@@ -35,6 +37,10 @@ class RelabelConfig(Section):
     BARE: ClassVar[frozenset[str]] = frozenset(KEYS)
 
 
+class LegacyRule(dict[str, Any]):
+    """A rule as written, of a job whose names are those of the `legacy` scheme (see inherit.py)."""
+
+
 def _build(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, RelabelRule):
         return value
@@ -46,7 +52,7 @@ def _build(value: Any, info: ValidationInfo) -> Any:
         message = str(error).partition(": ^(?s:")[0]  # the anchors that RE2 repeats are not the reader's
         raise faults_at("regex", message, "write it in RE2's syntax: github.com/google/re2/wiki/Syntax") from None
     try:
-        return RelabelRule.build(**raw)
+        return RelabelRule.build(legacy=isinstance(value, LegacyRule), **raw)
     except ValueError as error:
         message = str(error)
         remedy = next((remedy for part, remedy in _REMEDIES.items() if part in message), "")

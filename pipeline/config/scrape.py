@@ -10,10 +10,11 @@ from pydantic import Field
 from pipeline.config.discovery import ExternalLabels, JobName
 from pipeline.config.http import HttpClientConfig
 from pipeline.config.relabel import RelabelField
-from pipeline.config.scrape_defaults import ScrapeDefaults, ScrapeProtocol, ScrapeProtocols, protocols_for
+from pipeline.config.scrape_defaults import ScrapeDefaults, ScrapeProtocol, ScrapeProtocols, no_text_is, protocols_for
 from pipeline.config.sd import DiscoverySections, foreign
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
 from pipeline.config.units import Boolean, Count, Duration, Number, Text, above_zero, format_duration
+from pipeline.relabel.rule import valid_legacy_name
 
 _FAILURES = "remove the key; failures are on the page of targets and in the log"
 _RULES = "headrace does not evaluate rules; keep them in your Prometheus"
@@ -38,6 +39,11 @@ class GlobalConfig(ScrapeDefaults):
         """As Prometheus checks them."""
         if self.scrape_timeout > self.scrape_interval:
             yield Fault("global scrape timeout greater than scrape interval", "lower it", ("scrape_timeout",))
+        if self.metric_name_validation_scheme == "legacy":
+            for name in self.external_labels:
+                if not valid_legacy_name(name):
+                    remedy = "metric_name_validation_scheme is legacy: use letters, digits and _, no digit first"
+                    yield Fault(f'"{name}" is not a valid label name', remedy, ("external_labels", name))
 
 
 class ScrapeConfig(ScrapeDefaults, DiscoverySections, HttpClientConfig):
@@ -49,7 +55,7 @@ class ScrapeConfig(ScrapeDefaults, DiscoverySections, HttpClientConfig):
     scrape_protocols: ScrapeProtocols = Field(
         default_factory=lambda data: protocols_for(data.get("scrape_native_histograms", False))
     )
-    fallback_scrape_protocol: ScrapeProtocol | None = None
+    fallback_scrape_protocol: Annotated[ScrapeProtocol | None, no_text_is(None)] = None
     native_histogram_bucket_limit: Count = 0
     native_histogram_min_bucket_factor: Number = 0.0
     metrics_path: Text = "/metrics"

@@ -117,6 +117,15 @@ def _boolean(value: Any) -> Any:
     raise fault(f"expected true or false, found {shown}", "write true or false, without quotes")
 
 
+def _whole(text: str) -> int | None:
+    """The whole number that a text such as `1e3` or `5.0` means."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**53 else None
+
+
 def _integer(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -125,6 +134,8 @@ def _integer(value: Any) -> Any:
             return int(value.replace("_", ""), 0 if value[:2].lower() in ("0x", "0o", "0b") else 10)
         except ValueError:
             pass
+        if (whole := _whole(value)) is not None:
+            return whole
     shown = f'"{value}"' if isinstance(value, str) else kind_of(value)
     raise fault(f"expected a whole number, found {shown}", "write the number without quotes or unit")
 
@@ -141,7 +152,7 @@ def _number(value: Any) -> Any:
         return float(value)
     if isinstance(value, str) and not getattr(value, "quoted", False):
         try:
-            return float(value)
+            return float(int(value, 16) if value.lower().startswith("0x") else value)
         except ValueError:
             pass
     shown = f'"{value}"' if isinstance(value, str) else kind_of(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from pipeline.relabel.rule import Action, RelabelRule, valid_name
+from pipeline.relabel.rule import Action, RelabelRule, valid_legacy_name, valid_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +59,7 @@ def _replace(rule: RelabelRule, labels: Builder) -> bool:
     if groups is None:
         return True
     target = rule.regex.expand(rule.target_template, groups)
-    if valid_name(target):
+    if valid_legacy_name(target) if rule.legacy else valid_name(target):
         labels.set(target, rule.regex.expand(rule.replacement_template, groups))
     return True
 

@@ -1,11 +1,12 @@
 """One relabelling rule: its data, Prometheus 3's defaults, and what is refused.
 
 Source: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#relabel_config; names of labels are
-any UTF-8 text, as Prometheus 3 has it by default.
+any UTF-8 text, as Prometheus 3 has it by default, or those of old where `metric_name_validation_scheme` is `legacy`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -45,12 +46,16 @@ _NO_REPLACEMENT = frozenset({Action.LOWERCASE, Action.UPPERCASE, Action.KEEPEQUA
 _EQUAL = frozenset({Action.KEEPEQUAL, Action.DROPEQUAL})
 _NAMES_ONLY = frozenset({Action.LABELDROP, Action.LABELKEEP})
 
+_LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_VARIABLE = r"\$(?:\{\w+\}|\w+)"
+_LEGACY_TEMPLATE = re.compile(rf"(?:[a-zA-Z_]|{_VARIABLE})(?:\w|{_VARIABLE})*", re.ASCII)
+
 KEYS = ("source_labels", "separator", "regex", "modulus", "target_label", "replacement", "action")
 
 
 @dataclass(frozen=True, slots=True)
 class RelabelRule:
-    """A checked rule; make it with `build`. `modulus` 0 means not set."""
+    """A checked rule; make it with `build`. `modulus` 0 means not set; `legacy`: only names of old may be written."""
 
     source_labels: tuple[str, ...]
     separator: str
@@ -59,6 +64,7 @@ class RelabelRule:
     target_label: str
     replacement: str
     action: Action
+    legacy: bool = False
     target_template: Template = field(init=False, repr=False, compare=False)
     replacement_template: Template = field(init=False, repr=False, compare=False)
 
@@ -67,8 +73,10 @@ class RelabelRule:
         object.__setattr__(self, "replacement_template", Template.parse(self.replacement))
 
     @classmethod
-    def build(cls, **raw: Any) -> RelabelRule:
+    def build(cls, *, legacy: bool = False, **raw: Any) -> RelabelRule:
         """A rule from the keys of its YAML mapping; a key that is missing takes Prometheus's default.
+
+        `legacy`: names must be those of the `legacy` validation scheme.
 
         Raises ValueError, in Prometheus's words, for an unknown key or action, a wrong type, an expression that RE2
         does not take, and for keys that do not go with the action.
@@ -82,6 +90,7 @@ class RelabelRule:
             target_label=_text(raw, "target_label", ""),
             replacement=_text(raw, "replacement", REPLACEMENT),
             action=_action(raw.get("action", Action.REPLACE)),
+            legacy=legacy,
         )
         _check_target(rule)
         _check_strangers(rule, has_sources=raw.get("source_labels") is not None, has_regex="regex" in raw)
@@ -97,6 +106,8 @@ def _text(raw: Mapping[str, Any], key: str, default: str) -> str:
 
 
 def _action(value: Any) -> Action:
+    if value is None:
+        raise ValueError("relabel action cannot be empty")
     try:
         return Action(str(value).lower())
     except ValueError:
@@ -137,16 +148,32 @@ def valid_name(name: str) -> bool:
     return True
 
 
+def valid_legacy_name(name: str) -> bool:
+    """Whether a label could have this name before Prometheus 3: letters, digits and `_`, no digit first."""
+    return _LEGACY_NAME.fullmatch(name) is not None
+
+
+def _valid_template(text: str, *, legacy: bool) -> bool:
+    """Whether a name may come of this. `$` and braces are letters like any other where every text is a name."""
+    if not legacy:
+        return valid_name(text)
+    return _LEGACY_TEMPLATE.fullmatch(text) is not None
+
+
 def _check_target(rule: RelabelRule) -> None:
-    action = rule.action
+    action, target = rule.action, rule.target_label
     if action is Action.HASHMOD and not rule.modulus:
         raise ValueError("relabel configuration for hashmod requires non-zero modulus")
     if action in _NEED_TARGET:
-        if not rule.target_label:
+        if not target:
             raise ValueError(f"relabel configuration for {action} action requires 'target_label' value")
-        if not valid_name(rule.target_label):
-            raise ValueError(f"{rule.target_label!r} is invalid 'target_label' for {action} action")
-    if action is Action.LABELMAP and not valid_name(rule.replacement):
+        if action is Action.REPLACE and "$" in target:
+            fits = _valid_template(target, legacy=rule.legacy)
+        else:
+            fits = valid_legacy_name(target) if rule.legacy else valid_name(target)
+        if not fits:
+            raise ValueError(f"\"{target}\" is invalid 'target_label' for {action} action")
+    if action is Action.LABELMAP and not _valid_template(rule.replacement, legacy=rule.legacy):
         raise ValueError(f"\"{rule.replacement}\" is invalid 'replacement' for {action} action")
 
 

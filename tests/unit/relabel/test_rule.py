@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.relabel.regex import Regex
+from pipeline.relabel.program import Program
 from pipeline.relabel.rule import Action, RelabelRule
 
 STRANGERS: list[tuple[str, Any]] = [
@@ -19,7 +20,7 @@ STRANGERS: list[tuple[str, Any]] = [
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"action": ""}, 'unknown relabel action ""'),
     ({"action": "replace_all"}, 'unknown relabel action "replace_all"'),
-    ({"action": None}, "unknown relabel action"),
+    ({"action": None}, "relabel action cannot be empty"),
     ({}, "replace action requires 'target_label' value"),
     *[({"action": action, "modulus": 1 if action == "hashmod" else 0}, f"{action} action requires 'target_label' value")
       for action in ("replace", "lowercase", "uppercase", "keepequal", "dropequal", "hashmod")],
@@ -86,3 +87,39 @@ def test_equal_rules_are_equal():
     assert one == RelabelRule.build(source_labels=["a"], regex="x.*", target_label="b")
     assert one != RelabelRule.build(source_labels=["a"], regex="y.*", target_label="b")
     assert len({one, RelabelRule.build(source_labels=["a"], regex="x.*", target_label="b")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "taken"),
+    [
+        ({"target_label": "a.b"}, False),
+        ({"target_label": "a_1"}, True),
+        ({"target_label": "1a"}, False),
+        ({"target_label": "${1}"}, True),
+        ({"target_label": "a$1_${name}9"}, True),
+        ({"target_label": "$"}, False),
+        ({"target_label": "${}"}, False),
+        ({"target_label": "é$1"}, False),
+        ({"target_label": "${1}é"}, False),
+        ({"target_label": "a.b", "action": "keepequal"}, False),
+        ({"target_label": "$a", "action": "lowercase"}, False),
+        ({"target_label": "a.b", "action": "hashmod", "modulus": 2}, False),
+        ({"action": "labelmap", "replacement": "a.b"}, False),
+        ({"action": "labelmap", "replacement": "a$1"}, True),
+        ({"action": "keep", "source_labels": ["a.b"]}, True),
+    ],
+)
+def test_names_of_old_are_asked_for_by_the_legacy_scheme_alone(raw, taken):
+    RelabelRule.build(**raw)
+    if taken:
+        assert RelabelRule.build(legacy=True, **raw).legacy
+        return
+    with pytest.raises(ValueError, match=r"is invalid '(target_label|replacement)' for"):
+        RelabelRule.build(legacy=True, **raw)
+
+
+def test_a_name_that_came_out_new_is_not_written_by_the_legacy_scheme():
+    raw = {"source_labels": ["a"], "target_label": "to_$1", "replacement": "x"}
+    for legacy, expected in ((False, {"a": "b.c", "to_b.c": "x"}), (True, {"a": "b.c"})):
+        result, _ = Program([RelabelRule.build(legacy=legacy, **raw)]).run({"a": "b.c"})
+        assert result == expected
