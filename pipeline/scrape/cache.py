@@ -57,6 +57,7 @@ class SeriesCache:
         self._foreign = False  # the template was made by another maker
         self._matches = 0  # since the template was made
         self._stable_after = STABLE_AFTER
+        self._changes = False  # the last body was a change of the one before it
         self._live = False  # the last scrape sent the template's series, and no staleness marker since
         self._last_ms = -1
         self._patcher = Patcher()
@@ -85,7 +86,8 @@ class SeriesCache:
         if not fetched.body:
             return Scraped(self.end(ts_ms))
         template = self._known(self._dialect(fetched))
-        values = template.match(fetched.body) if template else None
+        # A target that changed the last time will have changed again: then matching it whole is in vain.
+        values = template.match(fetched.body) if template and not self._changes else None
         if template is None or values is None:
             return None
         self._matches += 1
@@ -105,6 +107,7 @@ class SeriesCache:
             patched = self._patched(template, fetched.body, ts_ms)
             if patched is not None:
                 return patched
+            self._changes = False
             yield
         reader = LayoutReader(
             fetched.body,
@@ -220,10 +223,16 @@ class SeriesCache:
         if patched is None or 0 < self._options.sample_limit < len(patched.template.sheet):
             return None
         self._tried.succeeded(patched.template.samples)
+        if patched.kept is None:
+            self._matches += 1
+            self._changes = False
+            self._patcher.forget()
+            return self._send(template, patched.values, ts_ms, Scraped(counts=_counts(template), how="matched"))
         scraped = Scraped(counts=patched.counts, how="patched")
-        if self._live and patched.gone:
-            scraped.fragments += Sheet(patched.gone).write_stale(ts_ms)
-        self._template, self._matches = patched.template, 0
+        if self._live and not patched.kept.all():
+            assert isinstance(template.sheet, Sheet)
+            scraped.fragments += template.sheet.write_stale_but(patched.kept, ts_ms)
+        self._template, self._matches, self._changes = patched.template, 0, True
         return self._send(patched.template, patched.values, ts_ms, scraped)
 
     def _send(self, template: Template, values: Values, ts_ms: int, scraped: Scraped) -> Scraped:

@@ -77,7 +77,7 @@ class LayoutReader:
         self._dialect = dialect
         self._honor_timestamps = honor_timestamps
         self._sample_limit = sample_limit
-        self._tried = tried or Tried()
+        self._tried = Tried() if tried is None else tried
         sheet = before.sheet if before else Sheet(())
         assert not isinstance(sheet, PressedSheet), "only plain sheets give their series back one by one"
         self._before = sheet

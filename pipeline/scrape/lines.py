@@ -17,7 +17,8 @@ _LINE = re.compile(
     rb" ([0-9.][0-9.eE+-]*+|-[0-9.eE+-]++)\n"
 )
 _PAIR = re.compile(r'([^=,"]++)="([^"]*+)"')
-_REWRITTEN = {b"histogram": "le", b"summary": "quantile"}
+REWRITTEN = {b"histogram": "le", b"summary": "quantile"}
+"""By TYPE the label whose values are written as floats, whatever the exposition has."""
 
 
 class Line:
@@ -45,13 +46,14 @@ def read_line(line: bytes, metric_type: bytes) -> Line | None:
             labels += _PAIR.findall(found[2].decode())
         except UnicodeDecodeError:
             return None
-    rewritten = _REWRITTEN.get(metric_type)
+    rewritten = REWRITTEN.get(metric_type)
     if rewritten is not None:
-        labels = [(name, _canonical(value) if name == rewritten else value) for name, value in labels]
+        labels = [(name, canonical_bound(value) if name == rewritten else value) for name, value in labels]
     return Line(labels, line[: found.start(3)], value)
 
 
 @lru_cache(1024)
-def _canonical(bound: str) -> str:
+def canonical_bound(bound: str) -> str:
+    """The value of such a label: `1` becomes `1.0`."""
     number = parse_go(bound.encode())
     return bound if number is None else format_openmetrics(number)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from io import BytesIO
+from operator import is_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,12 +42,12 @@ _MOST_NEW = 0.3
 
 @dataclass(slots=True)
 class Patched:
-    """The new template, its values, and the series that are gone."""
+    """The new template, its values, and which series of the sheet before are in it (None: nothing has changed)."""
 
     template: Template
     values: Values
     counts: Counts
-    gone: list[Encoded]
+    kept: NDArray[np.bool_] | None
 
 
 @dataclass(slots=True)
@@ -62,11 +63,16 @@ class _Plan:
 
 
 class Patcher:
-    """Knows the lines of one template by their heads; goes from one template to the next, as long as it is used."""
+    """Knows the lines of one template by their heads; goes from one template to the next, as long as it is used.
+
+    Each head has a number for as long as it stays; where it stands in the template is kept apart, for that changes.
+    """
 
     def __init__(self) -> None:
         self._heads: list[bytes | None] | None = None
-        self._index: dict[bytes, int] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._of_line: NDArray[np.int64] = np.empty(0, np.int64)  # the number of the head of each line
+        self._line_of: NDArray[np.int64] = np.empty(0, np.int64)  # by number
 
     def patch(self, before: Template, body: bytes, maker: SeriesMaker, tried: Tried) -> Patched | None:
         """The body as a change of `before`; None when it is to be read exactly."""
@@ -77,47 +83,82 @@ class Patcher:
         lines = list(BytesIO(body))
         if before.dialect.end and (not lines or lines[-1] != before.heads[-2]):
             return None
-        reader = _Reader(before, lines, body, maker, self._index)
+        reader = _Reader(before, lines, maker, self._numbers, self._line_of)
         plan = reader.read()
-        return None if plan is None else _result(before, plan, tried, reader.counts)
+        if plan is None:
+            return None
+        text = b"".join(plan.texts)
+        if plan.runs == [(0, len(lines))] and len(lines) == len(before.lines):
+            values = before.values(text)
+            return None if values is None else Patched(before, values, Counts(), None)
+        sources = _sources(plan)
+        patched = _result(before, plan, sources, text, heads_bytes=len(body) - len(text), tried=tried)
+        if patched is not None:
+            self._follow(before, patched.template, sources)
+        return patched
 
     def forget(self) -> None:
         """Free what was learnt."""
-        self._heads, self._index = None, {}
+        if self._heads is not None:
+            self._heads, self._numbers = None, {}
+            self._of_line = self._line_of = np.empty(0, np.int64)
 
     def _learn(self, template: Template) -> None:
-        """Where each head stands; heads that stand twice are found nowhere."""
+        """Number the heads; one that stands twice is found where it stands last."""
         heads = template.heads[:-1]
-        self._index = dict(zip(heads, range(len(heads)), strict=True))  # type: ignore[arg-type] # None comes last
+        self._numbers = dict(zip(heads, range(len(heads)), strict=True))  # type: ignore[arg-type] # None comes last
+        self._of_line = np.arange(len(heads))
+        self._line_of = self._of_line
         self._heads = template.heads
+
+    def _follow(self, before: Template, after: Template, sources: NDArray[np.int64]) -> None:
+        """Go from one template to the next."""
+        stays = np.zeros(len(self._of_line), bool)
+        stays[sources[sources >= 0]] = True
+        for line in np.flatnonzero(~stays).tolist():
+            self._numbers.pop(before.heads[line], None)  # type: ignore[arg-type] # None comes last
+        numbers = self._of_line[np.maximum(sources, 0)]
+        fresh = np.flatnonzero(sources < 0)
+        first = len(self._line_of)
+        if first > 4 * len(sources) + 1000:  # most numbers belong to nothing any more
+            self._learn(after)
+            return
+        numbers[fresh] = first + np.arange(len(fresh))
+        for number, line in enumerate(fresh.tolist(), first):
+            self._numbers[after.heads[line]] = number  # type: ignore[index] # None comes last
+        line_of = np.zeros(first + len(fresh), np.int64)
+        line_of[numbers] = np.arange(len(sources))
+        self._of_line, self._line_of, self._heads = numbers, line_of, after.heads
 
 
 class _Reader:
     def __init__(
-        self, before: Template, lines: list[bytes], body: bytes, maker: SeriesMaker, index: dict[bytes, int]
+        self,
+        before: Template,
+        lines: list[bytes],
+        maker: SeriesMaker,
+        numbers: dict[bytes, int],
+        line_of: NDArray[np.int64],
     ) -> None:
-        self.counts = Counts()
         self._before = before
         self._lines = lines
-        self._body = body
         self._maker = maker
-        self._index = index
+        self._numbers = numbers
+        self._line_of = line_of
         self._plan = _Plan()
         self._type = b""
         self._type_lines = [line for line, _ in before.types]
         self._most_new = len(lines) * _MOST_NEW + 10
-        self._is_end = before.dialect.end
 
     def read(self) -> _Plan | None:
         """What every line is; None when something is not as usual."""
-        lines, heads, plan = self._lines, self._before.heads, self._plan
+        lines, plan = self._lines, self._plan
         line = place = 0
         while line < len(lines):
             run = self._run(line, place)
             if run:
                 plan.runs.append((place, run))
-                plan.heads += heads[place : place + run]
-                plan.texts += map(bytes.removeprefix, lines[line : line + run], heads[place : place + run])  # type: ignore[arg-type]
+                plan.heads += self._before.heads[place : place + run]
                 self._pass_types(line, place, run)
                 line += run
                 place += run
@@ -133,8 +174,8 @@ class _Reader:
         return plan
 
     def _run(self, line: int, place: int) -> int:
-        """How many lines from here on begin with the heads of the template from `place` on."""
-        lines, heads = self._lines, self._before.heads
+        """How many lines from here on begin with the heads of the template from `place` on; takes their texts."""
+        lines, heads, texts = self._lines, self._before.heads, self._plan.texts
         head = heads[place]
         if head is None or not lines[line].startswith(head) or self._type != self._type_at(place):
             return 0
@@ -144,9 +185,14 @@ class _Reader:
             step = min(step, len(lines) - line, len(heads) - 1 - place)
             if not step:
                 return line - begin
-            same = list(map(bytes.startswith, lines[line : line + step], heads[place : place + step]))  # type: ignore[arg-type]
-            if False in same:
-                return line + same.index(False) - begin
+            here = lines[line : line + step]
+            found = list(map(bytes.removeprefix, here, heads[place : place + step]))  # type: ignore[arg-type]
+            same = list(map(is_, found, here))  # a line that does not begin with its head is handed back itself
+            if True in same:
+                run = same.index(True)
+                texts += found[:run]
+                return line + run - begin
+            texts += found
             line += step
             place += step
             step *= 4
@@ -170,10 +216,11 @@ class _Reader:
         """Where in the template this line's head stands, under the same TYPE."""
         if line.startswith((b"#", b"\n")):
             return None
-        place = self._index.get(line[: line.rfind(b" ") + 1])
-        if place is None or self._type_at(place) != self._type:
+        number = self._numbers.get(line[: line.rfind(b" ") + 1])
+        if number is None:
             return None
-        return place
+        place = int(self._line_of[number])
+        return place if self._type_at(place) == self._type else None
 
     def _take_new(self, line: bytes, number: int) -> bool:
         """A line that the template does not have; False when it is not of the usual form."""
@@ -182,15 +229,22 @@ class _Reader:
             return False
         if line.startswith(b"#"):
             return self._take_comment(line, number)
-        found = read_line(line, self._type)
-        if found is None:
-            return False
-        try:
-            encoded = self._maker.make(found.labels)
-        except ScrapeFailed:
-            return False
-        plan.heads.append(found.head)
-        plan.texts.append(line[len(found.head) :])
+        known = self._maker.of_line(line, self._type)
+        encoded: Encoded | None
+        if known is not None:
+            value_at, encoded = known
+            head = line[:value_at]
+        else:
+            found = read_line(line, self._type)
+            if found is None:
+                return False
+            try:
+                encoded = self._maker.make(found.labels)
+            except ScrapeFailed:
+                return False
+            head = found.head
+        plan.heads.append(head)
+        plan.texts.append(line[len(head) :])
         plan.runs.append((-1 - len(plan.new_places), 1))
         if encoded is None:
             plan.new_places.append(DROPPED)
@@ -217,25 +271,25 @@ class _Reader:
         return True
 
 
-def _result(before: Template, plan: _Plan, tried: Tried, counts: Counts) -> Patched | None:
+def _result(
+    before: Template, plan: _Plan, sources: NDArray[np.int64], text: bytes, *, heads_bytes: int, tried: Tried
+) -> Patched | None:
     sheet = before.sheet
     assert not isinstance(sheet, PressedSheet)
-    sources = _sources(plan)
     repeats = sources[sources >= 0]
     if len(repeats) and np.bincount(repeats).max() > 1:
         return None  # a line stands twice
-    new_lines = np.array(plan.new_places, np.int32)
+    if not _are_unheard_of(sheet, plan.new):
+        return None  # a series that is there, written in another way
     lines = np.where(sources >= 0, before.lines[np.maximum(sources, 0)], 0).astype(np.int32)
     known = (sources >= 0) & (lines >= 0)
     kept = np.zeros(len(sheet), bool)
     kept[lines[known]] = True
-    gone = [sheet.encoded(place) for place in np.flatnonzero(~kept).tolist()]
-    if not _are_unheard_of(sheet, plan.new):
-        return None  # a series that is there, written in another way
-    rank = (np.cumsum(kept) - 1).astype(np.int32)
+    rank = np.cumsum(kept, dtype=np.int32) - 1
     lines[known] = rank[lines[known]]
     fresh = sources < 0
-    lines[fresh] = np.where(new_lines >= 0, new_lines + int(kept.sum()), new_lines)[-1 - sources[fresh]]
+    new_places = np.array(plan.new_places, np.int32)
+    lines[fresh] = np.where(new_places >= 0, new_places + int(kept.sum()), new_places)[-1 - sources[fresh]]
     template = Template(
         before.dialect,
         [*plan.heads, None],
@@ -243,17 +297,16 @@ def _result(before: Template, plan: _Plan, tried: Tried, counts: Counts) -> Patc
         sheet.splice(kept, plan.new),
         types=plan.types,
         exemplars=_moved(before, sources, lines),
+        heads_bytes=heads_bytes,
     )
-    values = template.values(b"".join(plan.texts))
+    values = template.values(text)
     if values is None:
         return None
-    counts.scraped = template.samples
-    counts.added = template.samples - template.dropped
-    for line in np.flatnonzero(fresh & (lines >= 0)).tolist():
-        head = plan.heads[line]
-        assert head is not None
-        counts.series_added += tried.is_new(head)
-    return Patched(template, values, counts, gone)
+    counts = Counts(template.samples, template.samples - template.dropped, len(plan.new))
+    if len(tried):
+        new_heads = [plan.heads[line] for line in np.flatnonzero(fresh & (lines >= 0)).tolist()]
+        counts.series_added = sum(tried.is_new(head) for head in new_heads if head is not None)
+    return Patched(template, values, counts, kept)
 
 
 def _are_unheard_of(sheet: Sheet, new: list[Encoded]) -> bool:
@@ -261,7 +314,7 @@ def _are_unheard_of(sheet: Sheet, new: list[Encoded]) -> bool:
     labels = {labels for _, labels in new}
     if len(labels) < len(new):
         return False
-    return not np.isin(hashes_of(labels), sheet.hashes).any()
+    return not sheet.holds_any(hashes_of(labels))
 
 
 def _sources(plan: _Plan) -> NDArray[np.int64]:

@@ -98,6 +98,15 @@ class Sheet:
             self._hashes = hashes_of(self.label_sets())
         return self._hashes
 
+    def holds_any(self, hashes: NDArray[np.uint64]) -> bool:
+        """Whether a series has encoded labels of one of these hashes."""
+        bits = max(16, len(self).bit_length() + 5)
+        mask = np.uint64((1 << bits) - 1)
+        seen = np.zeros(1 << bits, bool)
+        seen[self.hashes & mask] = True
+        candidates = hashes[seen[hashes & mask]]
+        return any((self.hashes == candidate).any() for candidate in candidates)
+
     def label_sets(self) -> list[bytes]:
         """The encoded labels of every series, in order."""
         buffer = bytes(self._buffer)
@@ -124,8 +133,8 @@ class Sheet:
         pieces = self._runs(stays, self._partitions[before], starts, ends)
         for partition, labels in new:
             pieces.setdefault(partition, []).append(_raw(labels))
-        fresh._buffer = bytearray(b"".join([piece for partition in sorted(pieces) for piece in pieces[partition]]))
-        fresh._buffer += SERIES_TAG
+        parts = [piece for partition in sorted(pieces) for piece in pieces[partition]]
+        fresh._buffer = bytearray().join([*parts, SERIES_TAG])
         sizes_before = (self._values_at - _VALUE_AT - self._labels_at).astype(np.int64)
         sizes = np.concatenate(
             (sizes_before[kept], np.fromiter((len(labels) for _, labels in new), np.int64, len(new)))
@@ -179,6 +188,19 @@ class Sheet:
     def write_stale(self, ts_ms: int) -> list[Fragment]:
         """Every series gets the staleness marker."""
         return self.write(np.full(len(self), STALE_NAN_BITS, np.uint64).view(np.float64), ts_ms)
+
+    def write_stale_but(self, kept: NDArray[np.bool_], ts_ms: int) -> list[Fragment]:
+        """The staleness markers of those that are not kept; the sheet is of no more use for anything else."""
+        self.write_stale(ts_ms)
+        before = np.argsort(self._values_at)
+        ends = self._values_at[before].astype(np.int64) + _VALUE_TO_END
+        starts = np.append(0, ends[:-1])
+        goes, partitions = ~kept[before], self._partitions[before]
+        counts = np.bincount(partitions[goes], minlength=1)
+        return [
+            Fragment(partition, b"".join(parts), int(counts[partition]), int(counts[partition]), ts_ms, ts_ms)
+            for partition, parts in self._runs(goes, partitions, starts, ends).items()
+        ]
 
 
 def _raw(labels: bytes) -> bytes:

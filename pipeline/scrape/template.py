@@ -104,7 +104,8 @@ class Template:
     places: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        self.heads_bytes = sum(map(len, self.heads[:-1]))  # type: ignore[arg-type] # None comes last
+        if not self.heads_bytes:
+            self.heads_bytes = sum(map(len, self.heads[:-1]))  # type: ignore[arg-type] # None comes last
         places = self.lines[self.lines != SILENT]
         self.samples = len(places)
         self.dropped = int((places == DROPPED).sum())

@@ -101,13 +101,13 @@ class PrometheusAgent(Server):
 
     def scraped(self) -> int:
         """Samples that went into its WAL, and from there to the sink."""
-        return _counter(get(f"{self.url}/metrics")[1], "prometheus_agent_samples_appended_total")
+        return counter(get(f"{self.url}/metrics")[1], "prometheus_agent_samples_appended_total")
 
 
-def configuration(target: str, paths: list[str], push_url: str, rules: int) -> dict[str, Any]:
+def configuration(target: str, paths: list[str], push_url: str, rules: int, *, interval: str = "1s") -> dict[str, Any]:
     """A prometheus.yml: one target for each path."""
     return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "external_labels": {"cluster": "bench"}},
+        "global": {"scrape_interval": interval, "scrape_timeout": interval, "external_labels": {"cluster": "bench"}},
         "scrape_configs": [
             {
                 "job_name": "istio",
@@ -124,9 +124,9 @@ def configuration(target: str, paths: list[str], push_url: str, rules: int) -> d
 def measure(load: Load, folder: Path, rules: int, say: Callable[[str], None]) -> Run:
     """One run. `folder` must be empty. Raises AssertionError with a server's log when one does not start."""
     with ExitStack() as stack:
-        sink = _server(stack, Nginx(_program(catalogue.NGINX)))
+        sink = server(stack, Nginx(program_of(catalogue.NGINX)))
         say("writing expositions")
-        web = _server(stack, Nginx(_program(catalogue.NGINX)))
+        web = server(stack, Nginx(program_of(catalogue.NGINX)))
         rotation = Rotation(web.root, targets=load.targets, series=load.series, variants=load.variants)
         config = configuration(web.target, rotation.paths, sink.push_url, rules)
         say("starting Kafka")
@@ -139,7 +139,7 @@ def measure(load: Load, folder: Path, rules: int, say: Callable[[str], None]) ->
         wait_for("the scraper", lambda: scraper.get("/-/ready")[0] == 200)
         agent = stack.enter_context(Headrace("agent", "--backend", "sink", *common))
         wait_for("the agent", lambda: agent.get("/-/ready")[0] == 200)
-        prometheus = _server(stack, PrometheusAgent(_program(catalogue.PROMETHEUS3), config))
+        prometheus = server(stack, PrometheusAgent(program_of(catalogue.PROMETHEUS3), config))
         counters = {
             "scraper": lambda: json.loads(scraper.get("/api/v1/status")[1])["producer"]["acked_samples"],
             "agent": lambda: json.loads(agent.get("/api/v1/status")[1])["ledger"]["in"],
@@ -153,11 +153,11 @@ def measure(load: Load, folder: Path, rules: int, say: Callable[[str], None]) ->
         ]
         say("waiting for the first scrape of every target")
         wait_for("templates", lambda: _is_warm(scraper.get("/metrics")[1], load.targets))
-        _turn(rotation, WARM_UP_S, lambda: None, say, "warming up")
+        turn(rotation, WARM_UP_S, lambda: None, say, "warming up")
         before = {name: count() for name, count in counters.items()}
         for meter in meters:
             meter.start()
-        _turn(rotation, load.seconds, lambda: [meter.look() for meter in meters], say, "measuring")
+        turn(rotation, load.seconds, lambda: [meter.look() for meter in meters], say, "measuring")
         samples = {name: count() - before[name] for name, count in counters.items()}
         log = scraper.log_text[-2000:] + agent.log_text[-2000:] + prometheus.log_text[-1000:]
     return _result(load, rules, samples, meters, log)
@@ -165,7 +165,7 @@ def measure(load: Load, folder: Path, rules: int, say: Callable[[str], None]) ->
 
 def _is_warm(text: str, targets: int) -> bool:
     """Every target was read once: what follows is the everyday cost. Prometheus needs no longer for it."""
-    return _counter(text, 'headrace_scrape_layouts_total{result="read"}') >= targets
+    return counter(text, 'headrace_scrape_layouts_total{result="read"}') >= targets
 
 
 def _result(load: Load, rules: int, samples: dict[str, int], meters: list[Meter], log: str) -> Run:
@@ -180,7 +180,7 @@ def _result(load: Load, rules: int, samples: dict[str, int], meters: list[Meter]
     return run
 
 
-def _turn(rotation: Rotation, seconds: int, look: Callable[[], object], say: Callable[[str], None], what: str) -> None:
+def turn(rotation: Rotation, seconds: int, look: Callable[[], object], say: Callable[[str], None], what: str) -> None:
     """New values every second for so long."""
     begin = time.monotonic()
     for second in range(1, seconds + 1):
@@ -190,12 +190,12 @@ def _turn(rotation: Rotation, seconds: int, look: Callable[[], object], say: Cal
         say(f"{what}: {second} of {seconds} s")
 
 
-def _server(stack: ExitStack, server: Any) -> Any:
+def server(stack: ExitStack, server: Any) -> Any:
     stack.callback(server.close)
     return server.start()
 
 
-def _program(peer: catalogue.Peer) -> Path:
+def program_of(peer: catalogue.Peer) -> Path:
     program = peer.program()
     if program is None:
         msg = f"{peer.name} {peer.version} is not installed: make peers"
@@ -203,7 +203,7 @@ def _program(peer: catalogue.Peer) -> Path:
     return program
 
 
-def _counter(text: str, name: str) -> int:
+def counter(text: str, name: str) -> int:
     return sum(
         int(float(line.rpartition(" ")[2])) for line in text.splitlines() if line.startswith((name + "{", name + " "))
     )

@@ -11,6 +11,7 @@ from pipeline.relabel.program import Program
 from pipeline.relabel.rule import RelabelRule
 from pipeline.scrape.cache import SeriesCache
 from pipeline.scrape.negotiation import TEXT, Fetched
+from pipeline.scrape.options import SeriesLimits
 from pipeline.scrape.scraped import Scraped
 from pipeline.scrape.series import SeriesMaker
 from topics import write_request
@@ -36,6 +37,7 @@ def maker(
     honor_labels: bool = False,
     rules: Sequence[Mapping[str, Any]] = (),
     external: Mapping[str, str] | None = None,
+    limits: SeriesLimits | None = None,
 ) -> SeriesMaker:
     return SeriesMaker(
         {"instance": "i:1", "job": "j"} if target is None else target,
@@ -43,6 +45,7 @@ def maker(
         metric_relabel=Program([RelabelRule.build(**rule) for rule in rules]),
         external_labels=external or {},
         partitions=PARTITIONS,
+        limits=limits or SeriesLimits(),
     )
 
 
@@ -75,8 +78,12 @@ def samples_of(fragments: Iterable[Fragment]) -> list[Sample]:
         ]
         assert len(request.timeseries) == fragment.series
         assert len(here) == fragment.samples
-        assert (min(ts for _, _, ts in here), max(ts for _, _, ts in here)) == (fragment.min_ts_ms, fragment.max_ts_ms)
-        assert {partition_of(labels, PARTITIONS) for labels, _, _ in here} == {fragment.partition}
+        if here:
+            stamps = [ts for _, _, ts in here]
+            assert (min(stamps), max(stamps)) == (fragment.min_ts_ms, fragment.max_ts_ms)
+            assert {partition_of(labels, PARTITIONS) for labels, _, _ in here} == {fragment.partition}
+        else:
+            assert fragment.extras
         found += here
     return found
 
