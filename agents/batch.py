@@ -6,7 +6,7 @@ load requests grow, at rest every record goes at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from topics import compression
@@ -55,23 +55,39 @@ class Limits:
 
 
 class RequestSize:
-    """The bound in bytes that a backend has shown to take: halved when it answers 413, never below 64 KiB."""
+    """The bound in bytes that a backend has shown to take, never below 64 KiB nor above what is configured.
+
+    Halved when it answers 413: then it stays below that size. Halved too when it cannot cope (429, timeouts), and then
+    it grows again, step by step, with what the backend takes.
+    """
 
     SMALLEST_BYTES = 64 * KIB
+    STEP_BYTES = 32 * KIB
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._configured = limits
+        self._most_bytes = limits.max_bytes
 
     def too_large(self, request_bytes: int) -> None:
         """The backend answered 413 to a request of so many bytes."""
-        bound = max(min(self.limits.max_bytes, request_bytes) // 2, self.SMALLEST_BYTES)
-        scale = bound / self.limits.max_bytes
-        self.limits = Limits(
-            max_items=self.limits.max_items,
-            max_bytes=bound,
-            max_decoded_bytes=max(int(self.limits.max_decoded_bytes * scale), self.SMALLEST_BYTES),
-            split=self.limits.split,
-        )
+        self._most_bytes = max(min(self._most_bytes, request_bytes - 1), self.SMALLEST_BYTES)
+        self.too_heavy(request_bytes)
+
+    def too_heavy(self, request_bytes: int) -> None:
+        """The backend did not cope with a request of so many bytes, again."""
+        self._set(min(self.limits.max_bytes, request_bytes) // 2)
+
+    def taken(self, request_bytes: int) -> None:
+        """The backend took a request of so many bytes."""
+        if self.limits.max_bytes < self._most_bytes and request_bytes >= self.limits.max_bytes // 2:
+            self._set(min(self.limits.max_bytes + self.STEP_BYTES, self._most_bytes))
+
+    def _set(self, bound: int) -> None:
+        bound = max(bound, self.SMALLEST_BYTES)
+        scale = bound / self._configured.max_bytes
+        decoded = max(int(self._configured.max_decoded_bytes * min(scale, 1.0)), self.SMALLEST_BYTES)
+        self.limits = replace(self._configured, max_bytes=bound, max_decoded_bytes=decoded)
 
 
 def requests(pieces: Iterable[Piece], size: RequestSize) -> Iterator[list[Piece]]:

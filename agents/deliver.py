@@ -14,7 +14,7 @@ from agents.batch import Piece, RequestSize
 from agents.lane import Lane, State
 from agents.prepare import Preparer, bad_record_reason
 from pipeline.clients.backoff import Backoff
-from pipeline.clients.outcome import Delivered, Outcome, Refused, Rejected, Retry
+from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import SEEN_BEFORE
 from pipeline.telemetry import catalogue
 from topics import compression
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from agents.deadletter import DeadLetters
     from agents.ledger import Ledger
+    from agents.pace import Pace
     from pipeline.clients.push import Client
     from pipeline.clock import Clock
     from pipeline.telemetry.metrics import Telemetry
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROBE_MIN_S, PROBE_MAX_S = 1.0, 30.0
+HEAVY_AFTER = 2
+"""After so many failures in a row that a smaller request might not have, it is made smaller …"""
+LIGHT_BYTES = 16 * 1024
+"""… unless it is this small: then size is not the reason."""
 SUSPECT_AFTER = 3
 """After so many failures in a row a record that cannot be decoded may be the reason: some servers answer 500 then."""
 
@@ -48,6 +53,7 @@ class Deliverer:
         *,
         ledger: Ledger,
         size: RequestSize,
+        pace: Pace,
         backoff: Callable[[], Backoff],
         telemetry: Telemetry,
         clock: Clock,
@@ -59,6 +65,7 @@ class Deliverer:
         self._dead_letters = dead_letters
         self._ledger = ledger
         self._size = size
+        self._pace = pace
         self._backoff = backoff
         self._clock = clock
         self._on_success = on_success
@@ -91,6 +98,7 @@ class Deliverer:
             outcome = await self._send(lane, pieces)
             match outcome:
                 case Delivered():
+                    self._size.taken(_bytes(pieces))
                     self._count(lane, pieces)
                     self._on_success(lane)
                     return
@@ -100,22 +108,48 @@ class Deliverer:
                 case Refused(reason, detail):
                     self._show(lane, State.PAUSED, f"{reason}: {detail}")
                     await lane.pause(attempt.probes.next())
-                case Retry(reason, after_s):
+                case Retry(reason, after_s, load):
                     attempt.again = True
                     attempt.failures += 1
                     self._show(lane, State.RETRYING, reason)
                     if attempt.failures == SUSPECT_AFTER:
                         pieces = await self._weed(lane, pieces)
                     await lane.pause(attempt.backoff.next(after_s))
+                    if load is Load.HEAVY and attempt.failures >= HEAVY_AFTER:
+                        for half in self._lighter(pieces):
+                            await self._deliver(lane, half, again=True, divided=divided)
+                            pieces = []
+
+    def _lighter(self, pieces: list[Piece]) -> list[list[Piece]]:
+        """A request that was too much for the backend, in two; nothing when it cannot be, or is small enough."""
+        if _bytes(pieces) <= LIGHT_BYTES:
+            return []
+        self._size.too_heavy(_bytes(pieces))
+        try:
+            return self._halves(pieces) or []
+        except BadRecord:
+            return []  # found out in time: a record that cannot be read is no reason here
 
     async def _send(self, lane: Lane, pieces: list[Piece]) -> Outcome:
         lane.check()
+        await self._pace.enter(lane)
+        try:
+            return await self._post(lane, pieces)
+        finally:
+            self._pace.leave()
+
+    async def _post(self, lane: Lane, pieces: list[Piece]) -> Outcome:
         body = compression.join_blocks([piece.block for piece in pieces])
         if lane.state is State.IDLE:
             lane.show(State.DELIVERING)
         started = self._clock.monotonic()
         outcome = await self._client.send(body)
-        self._seconds.observe(self._clock.monotonic() - started)
+        took_s = self._clock.monotonic() - started
+        if isinstance(outcome, Delivered):
+            self._pace.took(took_s)
+        elif isinstance(outcome, Retry) and outcome.load is not Load.UNKNOWN:
+            self._pace.overloaded()
+        self._seconds.observe(took_s)
         self._bytes.inc(len(body))
         self._requests[type(outcome)].inc()
         return outcome
@@ -140,23 +174,25 @@ class Deliverer:
     ) -> None:
         """Halve until the bad items stand alone. In order: the first half has its outcome before the second is sent."""
         if rejected.status == 413:
-            self._size.too_large(sum(len(piece.block) for piece in pieces))
-        halves: list[list[Piece]]
-        if len(pieces) > 1:
-            middle = len(pieces) // 2
-            halves = [pieces[:middle], pieces[middle:]]
-        else:
-            try:
-                two = self._preparer.halves(pieces[0])
-            except BadRecord as error:
-                await self.discard(lane, pieces[0], error)
-                return
-            if two is None:
-                await self._give_up(lane, pieces[0], rejected, again=again, divided=divided)
-                return
-            halves = [[two[0]], [two[1]]]
+            self._size.too_large(_bytes(pieces))
+        try:
+            halves = self._halves(pieces)
+        except BadRecord as error:
+            await self.discard(lane, pieces[0], error)
+            return
+        if halves is None:
+            await self._give_up(lane, pieces[0], rejected, again=again, divided=divided)
+            return
         for half in halves:
             await self._deliver(lane, half, again=again, divided=divided or rejected)
+
+    def _halves(self, pieces: list[Piece]) -> list[list[Piece]] | None:
+        """The same in two, in order; None for a single item. Raises BadRecord for a piece that cannot be read."""
+        if len(pieces) > 1:
+            middle = len(pieces) // 2
+            return [pieces[:middle], pieces[middle:]]
+        two = self._preparer.halves(pieces[0])
+        return None if two is None else [[two[0]], [two[1]]]
 
     async def _give_up(
         self, lane: Lane, piece: Piece, rejected: Rejected, *, again: bool, divided: Rejected | None
@@ -201,6 +237,10 @@ class Deliverer:
             else:
                 await self.discard(lane, piece, BadRecord("the record cannot be decoded"))
         return good
+
+
+def _bytes(pieces: Sequence[Piece]) -> int:
+    return sum(len(piece.block) for piece in pieces)
 
 
 class _Attempt:

@@ -6,13 +6,16 @@ A reload makes a new one; the old one is closed when no lane is inside it any mo
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agents.batch import KIB, Limits, Piece, Record, RequestSize, requests
+from agents.cut import Cut, Range
 from agents.deliver import Deliverer
 from agents.logs import LogsCodec
 from agents.metrics import MetricsCodec
-from agents.prepare import Preparer
+from agents.pace import MOST, Pace
+from agents.prepare import Prepared, Preparer
 from agents.rewrite import Rules
 from pipeline.clients.backoff import Backoff
 from pipeline.clients.loki import loki_client
@@ -20,7 +23,7 @@ from pipeline.clients.remote_write import remote_write_client
 from pipeline.config.remote_write import RemoteWriteConfig
 from pipeline.relabel.program import Program
 from topics.errors import BadRecord
-from topics.record import EXEMPLARS, HISTOGRAMS
+from topics.record import EXEMPLARS, HISTOGRAMS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from pipeline.config.logs import LokiClientConfig
     from pipeline.telemetry.metrics import Telemetry
 
+AGE_LIMIT = "sample_age_limit"
+"""The rule that samples fall under which are older than the backend wants them: the key that says so."""
+_NEVER_MS = 1 << 62
 BREATH_EVERY_ITEMS = 1000
 """Rules cost up to 0.1 ms for a series never seen before: so often the loop is let go."""
 LOKI_LONGEST_BACKOFF_S = 30.0
@@ -51,12 +57,15 @@ class Delivery:
         deliverer: Deliverer,
         ledger: Ledger,
         size: RequestSize,
+        *,
+        age: AgeLimit | None = None,
     ) -> None:
         self._client = client
         self._preparer = preparer
         self._deliverer = deliverer
         self._ledger = ledger
         self.size = size
+        self._age = age
         self._inside = 0
         self._closing = False
 
@@ -109,7 +118,7 @@ class Delivery:
             items = self._preparer.items(record)
             account.take(items)
             try:
-                prepared = self._preparer.prepare(record, items)
+                prepared = self._prepared(record, items)
             except BadRecord as error:
                 await self._deliverer.discard(lane, Piece(record, record.value, items), error)
                 continue
@@ -120,6 +129,30 @@ class Delivery:
                 breath = 0
                 await asyncio.sleep(0)  # the other lanes and the heartbeat of the process go on
         return pieces
+
+    def _prepared(self, record: Record, items: int) -> Prepared:
+        """Raises BadRecord."""
+        young = record if self._age is None else self._age.young(record)
+        if young is record:
+            return self._preparer.prepare(record, items)
+        left = 0 if young is None else self._preparer.items(young)
+        found = Prepared(0, []) if young is None else self._preparer.prepare(young, left)
+        ruled_out = {**found.ruled_out, AGE_LIMIT: items - left}
+        return Prepared(items, [replace(piece, record=record) for piece in found.pieces], ruled_out)
+
+
+class AgeLimit:
+    """`sample_age_limit`: what is older when its turn comes is not sent, as in Prometheus."""
+
+    def __init__(self, kind: Kind, limit_s: float, clock: Clock) -> None:
+        self._kind = kind
+        self._limit_s = limit_s
+        self._clock = clock
+
+    def young(self, record: Record) -> Record | None:
+        """What is left of a record; the same object when that is all of it."""
+        oldest_ms = int((self._clock.now() - self._limit_s) * 1000)
+        return Cut(self._kind, Range(oldest_ms, _NEVER_MS), None).apply(record)
 
 
 def build(
@@ -153,18 +186,31 @@ def build(
         dead_letters,
         ledger=ledger,
         size=size,
+        pace=_pace(settings, clock),
         backoff=_backoff(settings),
         on_success=on_success,
         telemetry=telemetry,
         clock=clock,
     )
-    return Delivery(client, preparer, deliverer, ledger, size)
+    age_s = settings.queue_config.sample_age_limit if isinstance(settings, RemoteWriteConfig) else 0
+    age = AgeLimit(backend.kind, age_s, clock) if age_s else None
+    return Delivery(client, preparer, deliverer, ledger, size, age=age)
+
+
+def _pace(settings: RemoteWriteConfig | LokiClientConfig, clock: Clock) -> Pace:
+    """`max_shards` and `min_shards` bound requests in flight; partitions are the parallelism."""
+    if not isinstance(settings, RemoteWriteConfig):
+        return Pace(clock)
+    queue = settings.queue_config
+    return Pace(clock, least=queue.min_shards, most=queue.max_shards or MOST)
 
 
 def _limits(settings: RemoteWriteConfig | LokiClientConfig) -> Limits:
     if isinstance(settings, RemoteWriteConfig):
-        most = settings.queue_config.max_samples_per_send
-        return Limits() if most is None else Limits(max_items=most, split=True)
+        queue = settings.queue_config
+        usual = Limits() if queue.max_samples_per_send is None else Limits(queue.max_samples_per_send, split=True)
+        # What a lane holds beside Kafka's own buffers is one request.
+        return usual if queue.capacity is None else replace(usual, max_items=min(usual.max_items, queue.capacity))
     # Promtail's batchsize counts the lines' own bytes.
     return Limits(max_decoded_bytes=settings.batchsize, max_bytes=max(settings.batchsize, 64 * KIB))
 

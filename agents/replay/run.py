@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.batch import Record
+from agents.cut import Cut, Range
 from agents.offline.reading import Reader
 from agents.offline.selecting import Selector
 from agents.replay import jobs
-from agents.replay.cut import Cut, Range
 from agents.replay.jobs import State
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from pipeline.clients.outcome import Delivered, Outcome, Refused, Rejected, Retry
+from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import GENERIC, Meaning, Profile, Saying
 
 REJECTED = {
@@ -20,6 +20,8 @@ REJECTED = {
 }
 REFUSED = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 AGAIN = frozenset({408, 425, 429})
+HEAVY = frozenset({408, 429, 504})
+"""Answers that a smaller request may not get: too slow to read, or above a limit of bytes or items a second."""
 
 DETAIL_BYTES = 2048
 _SHORT = 200
@@ -39,7 +41,7 @@ def classify(status: int, words: str, after_s: float | None, profile: Profile = 
         return _outcome(saying.meaning, saying.reason, status, words)
     said = _said(status, words)
     if status >= 500 or status in AGAIN:
-        return Retry(said, after_s)
+        return Retry(said, after_s, Load.HEAVY if status in HEAVY else Load.BUSY)
     if 300 <= status < 400:
         return Refused("redirected", f"{said} (follow_redirects is off, or the answer does not say where to)")
     return Refused(REFUSED.get(status, "refused"), said)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The backend has the whole request (2xx)."""
+
+
+class Load(StrEnum):
+    """What a failure says of the load that the backend bears. HEAVY: a smaller request may pass where this did not."""
+
+    UNKNOWN = "unknown"
+    BUSY = "busy"
+    HEAVY = "heavy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +25,7 @@ class Retry:
 
     reason: str
     after_s: float | None = None
+    load: Load = Load.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

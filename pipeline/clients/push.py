@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from pipeline.clients.backoff import retry_after_s
 from pipeline.clients.classify import DETAIL_BYTES, classify
-from pipeline.clients.outcome import Delivered, Outcome, Refused, Rejected, Retry
+from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import GENERIC
 from pipeline.http_client import HttpClient, HttpFailed
+from pipeline.http_client.errors import TimedOut
 from topics.errors import BadRecord, InvalidLabels
 
 if TYPE_CHECKING:
@@ -101,5 +102,5 @@ class PushClient:
                 return Answer(outcome, response.status, response.headers)
         except HttpFailed as failed:
             if failed.retriable:
-                return Answer(Retry(str(failed)))
+                return Answer(Retry(str(failed), load=Load.HEAVY if failed.reason == TimedOut.reason else Load.UNKNOWN))
             return Answer(Refused(failed.reason, str(failed)))

@@ -153,6 +153,10 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
     },
     remote_write.QueueConfig: {
         "max_samples_per_send": "The most samples in a request. Without it, the agent chooses by bytes.",
+        "capacity": "The most samples of a partition in hand. Without it, memory is bounded in bytes alone.",
+        "max_shards": "The most requests in flight at once in a process. Without it, the agent finds out what is borne.",
+        "min_shards": "Never fewer than these, however busy the backend says it is.",
+        "sample_age_limit": "What is older when its turn comes is not sent, and counts as ruled out by this key.",
         "batch_send_deadline": "Accepted with a warning: headrace sends at once when the line is free.",
         "min_backoff": "The delay after the first failure; it doubles.",
         "max_backoff": "The longest delay, unless the backend asks for more.",

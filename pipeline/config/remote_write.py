@@ -11,32 +11,31 @@ from pydantic import AfterValidator, Field
 from pipeline.config.environment import ExpandedSecret
 from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url, unknown_scheme
 from pipeline.config.relabel import RelabelField
-from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section, faults
+from pipeline.config.section import Fault, Foreign, NotYet, Section, faults
 from pipeline.config.units import Boolean, Duration, Integer, Text, above_zero, between
-
-_ONE_IN_FLIGHT = "headrace keeps one request in flight per partition; topics.partitions sets how many that are"
 
 
 class QueueConfig(Section):
     """`queue_config`: how requests are sized and repeated. None: the agent chooses."""
 
     max_samples_per_send: Annotated[Integer, between(1, None, "remove the key: the agent chooses")] | None = None
+    capacity: Annotated[Integer, between(1, None, "remove the key: memory is bounded in bytes")] | None = None
+    max_shards: Annotated[Integer, between(1, None, "remove the key: the agent finds out")] | None = None
+    min_shards: Annotated[Integer, between(1, None, "the default is 1")] = 1
+    sample_age_limit: Duration = 0.0
     batch_send_deadline: Duration | None = None
     min_backoff: Annotated[Duration, above_zero("30ms")] = 0.03
     max_backoff: Duration = 5.0
     retry_on_http_429: Boolean = True
 
-    FOREIGN: ClassVar[dict[str, Foreign]] = {
-        "capacity": Elsewhere("Kafka is the queue; memory is bounded in bytes"),
-        "max_shards": Elsewhere(_ONE_IN_FLIGHT),
-        "min_shards": Elsewhere(_ONE_IN_FLIGHT),
-        "sample_age_limit": NotYet(("0", "0s", "0m", "0h")),
-    }
+    FOREIGN: ClassVar[dict[str, Foreign]] = {}
 
     def faults(self) -> Iterator[Fault]:
         """Numbers that can be meant."""
         if self.min_backoff > self.max_backoff:
             yield Fault("min_backoff is greater than max_backoff", "swap them", ("min_backoff",))
+        if self.max_shards is not None and self.min_shards > self.max_shards:
+            yield Fault("min_shards is greater than max_shards", "swap them", ("min_shards",))
 
     def warnings(self) -> Iterator[Fault]:
         """429 is always repeated, and nothing waits for a full batch."""

@@ -12,6 +12,7 @@ from agents.delivery import Delivery
 from agents.lane import Lane
 from agents.ledger import Ledger
 from agents.metrics import MetricsCodec
+from agents.pace import Pace
 from agents.prepare import Preparer
 from agents.rewrite import Rewriter
 from pipeline.clients.backoff import Backoff
@@ -131,6 +132,7 @@ class Rig:
             DeadLetters(self._store, "b", self.clock),
             ledger=self.ledger,
             size=self.size,
+            pace=Pace(self.clock),
             backoff=lambda: Backoff(0.0001, 0.0002),
             telemetry=self.telemetry,
             clock=self.clock,

@@ -99,3 +99,23 @@ def test_metadata_is_a_part_without_samples():
 def test_an_empty_body_of_our_own_needs_no_request():
     preparer = Preparer(MetricsCodec(), None, Limits())
     assert preparer.prepare(record(b"", 0), 0).pieces == []
+
+
+def test_what_was_too_heavy_once_grows_again_step_by_step_with_what_is_taken():
+    size = RequestSize(Limits(max_bytes=1 << 20))
+    size.too_heavy(1 << 20)
+    assert size.limits.max_bytes == 1 << 19
+    size.taken(1000)  # says nothing of larger ones
+    assert size.limits.max_bytes == 1 << 19
+    for _ in range(100):
+        size.taken(size.limits.max_bytes)
+    assert size.limits.max_bytes == 1 << 20
+    assert size.limits.max_decoded_bytes == Limits().max_decoded_bytes
+
+
+def test_what_was_refused_as_too_large_is_never_grown_to_again():
+    size = RequestSize(Limits(max_bytes=1 << 20))
+    size.too_large(500_000)
+    for _ in range(100):
+        size.taken(size.limits.max_bytes)
+    assert size.limits.max_bytes == 499_999

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
 from agents.batch import Limits, Piece
 from agents.lane import Interrupted, Lane, State
 from agents.logs import LogsCodec
-from pipeline.clients.outcome import Delivered, Refused, Rejected, Retry
+from pipeline.clients.outcome import Delivered, Load, Refused, Rejected, Retry
 from tests.unit.agents.builders import Rig, lines, names, record, series, stream
 from topics import compression
 from topics.errors import KafkaUnavailable
@@ -348,3 +349,30 @@ async def test_a_backend_that_is_away_is_said_once_for_all_its_partitions(caplog
             await asyncio.sleep(0.001)
     said = [one.getMessage() for one in caplog.records]
     assert said == ["backend b is retrying, partition 3 first: refused", "backend b delivers again"]
+
+
+async def test_a_request_that_is_too_much_again_and_again_is_divided_in_order_and_later_ones_are_smaller():
+    noise = random.Random(1)
+    body = b"".join(series("m", n, id=noise.randbytes(100).hex()) for n in range(2000))
+    rig = Rig(lambda sent: Retry("timeout", load=Load.HEAVY) if len(sent) > 100_000 else Delivered())
+    before = rig.size.limits.max_bytes
+    await rig.process(record(body, 2000))
+    values = [float(name.split("=")[1]) for sent in rig.client.accepted for name in names(sent)]
+    assert values == list(range(2000))
+    assert max(map(len, rig.client.accepted)) <= 100_000
+    assert rig.size.limits.max_bytes < before
+    assert ledger(rig)["delivered"] == 2000
+
+
+async def test_a_single_busy_answer_divides_nothing():
+    body = b"".join(series("m", n, id=str(n) * 50) for n in range(2000))
+    rig = Rig([Retry("timeout", load=Load.HEAVY)])
+    await rig.process(record(body, 2000))
+    assert len(rig.client.bodies) == 2
+    assert rig.client.bodies[0] == rig.client.bodies[1]
+
+
+async def test_a_small_request_is_not_divided_however_often_the_backend_is_too_busy():
+    rig = Rig([Retry("429", 0.0, Load.HEAVY)] * 6)
+    await rig.process(record(many(50), 50))
+    assert len(rig.client.accepted) == 1

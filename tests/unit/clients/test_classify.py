@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from pipeline.clients.classify import classify
-from pipeline.clients.outcome import Delivered, Refused, Rejected, Retry
+from pipeline.clients.outcome import Delivered, Load, Refused, Rejected, Retry
 from pipeline.clients.profiles import LOKI, PROFILES
 from pipeline.config.remote_write import BackendProfile
 
@@ -24,6 +24,7 @@ def test_what_may_pass_is_tried_again_when_the_backend_says(status):
     assert outcome.after_s == 7.0
     assert outcome.reason.startswith(str(status))
     assert "busy" in outcome.reason
+    assert outcome.load is (Load.HEAVY if status in (408, 429, 504) else Load.BUSY)
 
 
 @pytest.mark.parametrize(

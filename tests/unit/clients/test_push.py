@@ -10,7 +10,7 @@ from unittest.mock import ANY
 import pytest
 
 from pipeline.clients.loki import loki_client
-from pipeline.clients.outcome import Delivered, Refused, Rejected, Retry
+from pipeline.clients.outcome import Delivered, Load, Refused, Rejected, Retry
 from pipeline.clients.remote_write import remote_write_client
 from pipeline.clock import SystemClock
 from pipeline.config.logs import LokiClientConfig
@@ -63,7 +63,7 @@ async def test_loki_sends_the_tenant(receiver):
 
 async def test_503_with_retry_after_says_how_long(receiver):
     outcome = await outcome_of(receiver, Answer(503, "overloaded", {"Retry-After": "17"}))
-    assert outcome == Retry("503 Service Unavailable: overloaded", 17.0)
+    assert outcome == Retry("503 Service Unavailable: overloaded", 17.0, Load.BUSY)
 
 
 async def test_400_keeps_the_backends_words_up_to_two_kibibytes(receiver):
@@ -80,8 +80,10 @@ async def test_401_is_refused(receiver):
 
 
 async def test_a_timeout_and_a_cut_connection_are_tried_again(receiver):
-    assert isinstance(await outcome_of(receiver, Answer(hang_s=30)), Retry)
-    assert isinstance(await outcome_of(receiver, Answer(cut=True)), Retry)
+    slow, cut = await outcome_of(receiver, Answer(hang_s=30)), await outcome_of(receiver, Answer(cut=True))
+    assert isinstance(slow, Retry)
+    assert isinstance(cut, Retry)
+    assert (slow.load, cut.load) == (Load.HEAVY, Load.UNKNOWN)
 
 
 async def test_a_refused_connection_is_tried_again():

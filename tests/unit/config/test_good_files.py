@@ -138,8 +138,6 @@ def test_a_servers_own_sections_are_warned_of(prometheus):
         (19, "runtime"),
         (22, "rule_files"),
         (25, "alerting"),
-        (99, "remote_write[0].queue_config.capacity"),
-        (100, "remote_write[0].queue_config.max_shards"),
         (102, "remote_write[0].queue_config.batch_send_deadline"),
         (105, "remote_write[0].queue_config.retry_on_http_429"),
         (113, "remote_read"),

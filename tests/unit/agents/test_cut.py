@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agents.batch import Record
+from agents.cut import Cut, Range
 from agents.offline.selecting import BadSelector, Selector
-from agents.replay.cut import Cut, Range
 from tests.unit.agents.builders import TS, record, series, stream
 from topics import compression
 from topics.pb.push_request_pb2 import PushRequest

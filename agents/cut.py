@@ -1,4 +1,4 @@
-"""Of a record what a replay means: the samples or lines of a time range, and of a selector if there is one."""
+"""Of a record the samples or lines of a time range, and of a selector if there is one: for replays and age limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Range:
 
 
 class Cut:
-    """One replay's. A record inside of the range is passed as it is when there is no selector."""
+    """For one range and selector. A record inside of the range is passed as it is when there is no selector."""
 
     def __init__(self, kind: Kind, times: Range, selector: Selector | None) -> None:
         self._kind = kind
