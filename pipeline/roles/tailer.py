@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pipeline.config.render import rendered
+from pipeline.roles.discovered_jobs import log_job
+from pipeline.roles.discovery_page import DiscoveryPage
 from pipeline.roles.door import away
 from pipeline.roles.log_targets import LogTargets
 from pipeline.tail.manager import TailManager
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from pipeline.clock import Clock
     from pipeline.config.root import Config
+    from pipeline.roles.discovery_page import DiscoveredJob
     from pipeline.roles.tail_journals import Journals
     from pipeline.tail.journal import Journal
     from pipeline.tail.targets import LogTarget
@@ -56,6 +59,7 @@ class TailerRole:
         self._reason = f"waiting for Kafka at {journals.brokers}"
         self._manager: TailManager | None = None
         self._targets = LogTargets(self._on_targets, clock=clock, telemetry=telemetry)
+        self._discovery_page = DiscoveryPage(self.name, self._discovered)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for Kafka, open the journal, tail until `stop`, drain.
@@ -125,8 +129,11 @@ class TailerRole:
         }
 
     def routes(self) -> list[web.RouteDef]:
-        """`GET /tail`: the files, for people."""
-        return [web.get("/tail", self._page)]
+        """`/tail`, the files, and `/service-discovery`, for people."""
+        return [web.get("/tail", self._page), *self._discovery_page.routes()]
+
+    def _discovered(self) -> dict[str, DiscoveredJob]:
+        return {config.job_name: log_job(config, self._targets) for config in self._config.logs.scrape_configs}
 
     async def _page(self, _request: web.Request) -> web.Response:
         is_ready, reason = self.ready()
@@ -138,12 +145,13 @@ class TailerRole:
 
 
 def options_of(config: Config) -> TailOptions:
-    """Promtail's rhythms; globs are looked at at least once a second, because nobody tells us of new files."""
+    """Promtail's rhythms; globs are looked at more often than it does, most of all where the kernel does not tell."""
     usual = TailOptions()
     return dataclasses.replace(
         usual,
         poll_s=max(0.01, config.logs.file_watch_config.min_poll_frequency),
         rescan_s=max(0.01, min(usual.rescan_s, config.logs.target_config.sync_period)),
+        rescan_told_s=max(0.01, min(usual.rescan_told_s, config.logs.target_config.sync_period)),
         # A line that no record can hold would stop its file for ever.
         max_line_bytes=min(usual.max_line_bytes, config.topics.max_message_bytes // 2),
     )

@@ -50,9 +50,12 @@ class Ancestry:
         self._options = options
         self._failed = failed
 
-    def current(self) -> FileReader | None:
-        """The file that the path is now; None when another path's follower has it. Raises OSError."""
-        reader = FileReader.open(self._job, self._path, self._options)
+    def current(self, at: str | None = None) -> FileReader | None:
+        """The file that the path is now, or was before it became `at`; None when another path's follower has it.
+
+        Raises OSError.
+        """
+        reader = FileReader.open(self._job, self._path, self._options, real_path=at)
         if self._claims.take(reader.key, self._path):
             return reader
         reader.close()

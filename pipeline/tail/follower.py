@@ -75,13 +75,15 @@ class PathFollower:
 
     # --- beginning ---------------------------------------------------------------------------------------------------
 
-    def start(self, now_s: float, *, since_ns: int | None = None) -> bool:
+    def start(self, now_s: float, *, since_ns: int | None = None, at: str | None = None) -> bool:
         """Open the path's file, and before it what was rotated away unread: since our last run, or, for a path that
-        was not there at `since_ns` (Unix ns of file times), since then. Raises OSError.
+        was not there at `since_ns` (Unix ns of file times), since then.
+
+        `at`: the name that its file has by now, if it was moved at once. Raises OSError.
 
         False: another path's follower has the file.
         """
-        current = self._files.current()
+        current = self._files.current(at)
         if current is None:
             return False
         self.pace.level_s = now_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from pipeline.tail import paths
@@ -13,6 +14,7 @@ from pipeline.tail.decoders import Decoders
 from pipeline.tail.follower import PathFollower
 from pipeline.tail.leaving import Leaving
 from pipeline.tail.streams import PathStreams
+from pipeline.tail.watching import Watcher
 from topics.errors import InvalidLabels
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILENAME = "filename"
+_MISSED = 1000
 _CLOCK_GRAIN_NS = 20_000_000  # the time of a file may lag behind ours by a tick of the kernel
 
 Place = tuple[str, str]
@@ -53,6 +56,8 @@ class Followers:
         self._followers: dict[Place, PathFollower] = {}
         self._scanned_ns = journal.since_ns
         self._fresh: set[LogTarget] = set()
+        self._watcher = Watcher()
+        self._missed: set[Place] = set()
         self.claims = Claims()
         self.orphans = Batch()
         self.troubles: dict[Place, str] = {}
@@ -73,9 +78,9 @@ class Followers:
         self._targets = tuple(targets)
 
     @property
-    def targets(self) -> tuple[LogTarget, ...]:
-        """What is looked for."""
-        return self._targets
+    def watcher(self) -> Watcher:
+        """What tells of new names; `notice` is to be called when it has something."""
+        return self._watcher
 
     # --- looking for paths -------------------------------------------------------------------------------------------
 
@@ -85,6 +90,7 @@ class Followers:
         self._leaving.settle(self._followers.values(), self._clock.monotonic())
         targets = wanted_ones + self._leaving.targets
         begin_ns = int(self._clock.now() * 1e9) - _CLOCK_GRAIN_NS
+        self._watcher.watch(await asyncio.to_thread(_folders, targets))  # first: nothing comes in between unseen
         found = await asyncio.to_thread(_find_all, targets)
         if wanted_ones is not self._targets:
             return  # reloaded meanwhile
@@ -124,13 +130,71 @@ class Followers:
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 
-    def _start(self, place: Place, target: LogTarget) -> str:
-        """Follow a path from now on. Returns why not, empty for started or being read under another name."""
+    def notice(self) -> bool:
+        """Take what the kernel tells. True: look at everything, for it had too much to tell."""
+        notices, overflow = self._watcher.read()
+        moves: dict[int, str] = {}
+        for one in notices:
+            self._poll(one.path)
+            if not one.came:
+                moves[one.cookie] = one.path
+            elif one.is_folder:
+                self._enter(one.path)
+            else:
+                self._came(one.path, moves.get(one.cookie, "") if one.cookie else "")
+        return overflow
+
+    def _poll(self, path: str) -> None:
+        """Something happened to this name."""
+        for job in dict.fromkeys(target.job for target in self._targets):
+            follower = self._followers.get((job, path))
+            if follower is not None and not follower.finished and follower.poll(self._clock.monotonic()):
+                self._ready.add(follower)
+
+    def _enter(self, folder: str) -> None:
+        """A new folder: what is in it may have come before the watch on it."""
+        if not any(paths.may_lead(target, folder) for target in self._targets):
+            return
+        self._watcher.add(folder)
+        try:
+            with os.scandir(folder) as entries:
+                found = [(entry.path, entry.is_dir()) for entry in entries]
+        except OSError:
+            return  # gone again, or not ours to read: the scan says so
+        for path, is_folder in found:
+            if is_folder:
+                self._enter(path)
+            else:
+                self._came(path, "")
+
+    def _came(self, path: str, before: str) -> None:
+        """A name is there now; `before`: which one it was, if it was moved in the same breath."""
+        for target in self._targets:
+            if before and (target.job, before) in self._missed:
+                self._missed.discard((target.job, before))
+                self._begin((target.job, before), target, path)
+            elif (target.job, path) not in self._followers and paths.matches(target, path):
+                self._begin((target.job, path), target, None)
+
+    def _begin(self, place: Place, target: LogTarget, at: str | None) -> None:
+        trouble = self._start(place, target, at)
+        if place in self._followers:
+            self._poll(place[1])
+        elif not trouble:
+            self._missed.add(place)  # it is gone already: should it turn up under another name, it is read there
+        if len(self._missed) > _MISSED:
+            self._missed.clear()
+
+    def _start(self, place: Place, target: LogTarget, at: str | None = None) -> str:
+        """Follow a path from now on; `at`: under which name its file is now, if the path is another's already.
+
+        Returns why not, empty for started, gone or being read under another name.
+        """
         try:
             follower = self._made(place, target)
             # A path that was not there at the last look, or in our last life, may have been rotated away since.
             since_ns = None if target in self._fresh else self._scanned_ns
-            started = follower.start(self._clock.monotonic(), since_ns=since_ns)
+            started = follower.start(self._clock.monotonic(), since_ns=since_ns, at=at)
         except FileNotFoundError:
             return ""
         except OSError as error:
@@ -179,6 +243,7 @@ class Followers:
         for follower in self._followers.values():
             follower.close()
         self._followers.clear()
+        self._watcher.close()
 
     # --- files that were given away ----------------------------------------------------------------------------------
 
@@ -209,6 +274,10 @@ class Followers:
         """A follower that had finished goes on, unless its path has another one by now."""
         place = (follower.job, follower.path)
         return self._followers.setdefault(place, follower) is follower
+
+
+def _folders(targets: Sequence[LogTarget]) -> set[str]:
+    return {folder for target in targets for folder in paths.folders(target)}
 
 
 def _find_all(targets: Sequence[LogTarget]) -> list[list[str] | str]:

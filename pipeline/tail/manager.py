@@ -49,12 +49,14 @@ class TailManager:
         self._rounds = Rounds(journal, self._followers, self._ready, metrics=metrics, clock=clock, options=options)
         self._pruner = Pruner(journal, self._followers.claims, metrics)
         self._progress = Progress(clock)
+        self._scan_s = 0.0
 
     def apply(self, targets: Sequence[LogTarget]) -> None:
         """Read these targets from the next scan on. A path whose labels changed goes on where it was, under the new
         ones.
         """
         self._followers.apply(targets)
+        self._scan_s = 0.0
 
     @property
     def scanned(self) -> bool:
@@ -63,6 +65,10 @@ class TailManager:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain. Raises what no second opening of the journal mends, IdentityStolen for one."""
+        loop = asyncio.get_running_loop()
+        fd = self._followers.watcher.fd
+        if fd >= 0:
+            loop.add_reader(fd, self._noticed)
         try:
             async with asyncio.TaskGroup() as tasks:
                 saving = tasks.create_task(self._journal.run(), name="positions")
@@ -77,6 +83,8 @@ class TailManager:
                 for task in (writing, saving):
                     task.cancel()
         finally:
+            if fd >= 0:
+                loop.remove_reader(fd)
             self._followers.close()
             await self._journal.flush()
 
@@ -88,15 +96,24 @@ class TailManager:
             log.warning("Kafka did not take the last %d bytes within %g s; they are read again at the next start",
                         self._rounds.in_flight_bytes, self._drain_s)  # fmt: skip
 
+    def _noticed(self) -> None:
+        """The kernel tells of names."""
+        if self._followers.notice():
+            self._scan_s = 0.0
+        if self._journal.unwritten:
+            self._ready.some.set()
+
     async def _look_forever(self) -> None:
-        scan_s = prune_s = self._clock.monotonic()
-        prune_s += _PRUNE_S
+        prune_s = self._clock.monotonic() + _PRUNE_S
         while True:
             now_s = self._clock.monotonic()
-            if now_s >= scan_s:
+            if now_s >= self._scan_s:
+                self._scan_s = float("inf")
                 await self._followers.scan()
                 end_s = self._clock.monotonic()
-                scan_s = end_s + max(self._options.rescan_s, _SCAN_RATIO * (end_s - now_s))
+                told = self._followers.watcher.complete
+                pause_s = self._options.rescan_told_s if told else self._options.rescan_s
+                self._scan_s = min(self._scan_s, end_s + max(pause_s, _SCAN_RATIO * (end_s - now_s)))
             if now_s >= prune_s:
                 await self._pruner.prune(self._clock.monotonic())
                 prune_s = self._clock.monotonic() + _PRUNE_S

@@ -39,7 +39,9 @@ class TailOptions:
     poll_s: float = 0.25
     """How often each file is looked at for new bytes and for rotation (Promtail's `min_poll_frequency`)."""
     rescan_s: float = 1.0
-    """How often the globs are looked at for new files. Promtail adds inotify to its 10 s; we look more often."""
+    """How often the globs are looked at for new files, where the kernel does not tell of them."""
+    rescan_told_s: float = 5.0
+    """How often all the same where it does."""
     rotate_wait_s: float = 5.0
     """How long a rotated or deleted file stays open after its last byte, for writers that are late."""
     max_held_files: int = 128

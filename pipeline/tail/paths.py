@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import glob
 import os
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +36,56 @@ def expand(pattern: str) -> list[str]:
         for plain in _braces(pattern)
         for path in glob.iglob(_for_python(plain), recursive=True, include_hidden=True)
     ]
+
+
+def matches(target: LogTarget, path: str) -> bool:
+    """Whether a target reads this absolute path, as far as its name goes. Does not touch the disk."""
+    return _matches(target.path, path) and not (target.path_exclude and _matches(target.path_exclude, path))
+
+
+def folders(target: LogTarget) -> set[str]:
+    """Folders in which a name that comes may lead to a file of the target. Blocks on the disk."""
+    found: set[str] = set()
+    for plain in _braces(target.path):
+        parts = os.path.abspath(plain).split(os.sep)
+        start = fixed_folder(plain)
+        found.add(start)
+        for end in range(start.rstrip(os.sep).count(os.sep) + 2, len(parts)):
+            level = os.sep.join(parts[:end])
+            found.update(path.rstrip(os.sep) for path in expand(level + os.sep))
+    return {folder for folder in found if os.path.isdir(folder)}
+
+
+def may_lead(target: LogTarget, folder: str) -> bool:
+    """Whether a folder of this name may hold files of the target, or folders that do. Does not touch the disk."""
+    parts = tuple(folder.split(os.sep))
+    return any(_leads(_segments(plain), parts) for plain in _braces(target.path))
+
+
+@lru_cache(maxsize=4096)
+def _segments(plain: str) -> tuple[str, ...]:
+    return tuple(_for_python(os.path.abspath(plain)).split(os.sep))
+
+
+def _matches(pattern: str, path: str) -> bool:
+    parts = tuple(path.split(os.sep))
+    return any(_fit(_segments(plain), parts) for plain in _braces(pattern))
+
+
+def _fit(segments: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    if not segments:
+        return not parts
+    if segments[0] == "**":
+        return any(_fit(segments[1:], parts[at:]) for at in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], segments[0]) and _fit(segments[1:], parts[1:])
+
+
+def _leads(segments: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    if not parts:
+        return bool(segments)
+    if not segments:
+        return False
+    return segments[0] == "**" or (fnmatchcase(parts[0], segments[0]) and _leads(segments[1:], parts[1:]))
 
 
 def fixed_folder(pattern: str) -> str:

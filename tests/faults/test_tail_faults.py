@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.kafka import KafkaPeer
@@ -20,6 +22,8 @@ from topics.definitions import TopicNames
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 KILLS = int(os.environ.get("HEADRACE_KILLS", "8"))  # `make kills` asks for 50
+LARGE_BYTES = int(os.environ.get("HEADRACE_LARGE_BYTES", "300_000_000"))
+MIB = 1024**2
 
 PROMTAIL = """
 scrape_configs:
@@ -231,3 +235,95 @@ async def test_an_end_while_kafka_is_away_is_quick_and_loses_nothing(
         wait_for("everything", read_up(tailer))
         assert tailer.stop() == 0
     await verdict(private_kafka, kafka_prefix, [writer])
+
+
+async def test_a_tailer_that_slept_beyond_the_transaction_timeout_goes_on_without_repeating(
+    tailer: Headrace, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writer = Writer(pods / "ns_pod_uid" / "0.log", keep=10**6)
+    begin(tailer, [writer])
+    wait_for("lines", lambda: acked(tailer) > 1000)
+    for sleep_s in (0.1, 13.0):  # 13 s: the broker has ended the transaction, if one was open
+        tailer.signal(signal.SIGSTOP)
+        time.sleep(sleep_s)  # the length of the sleep is the experiment
+        tailer.signal(signal.SIGCONT)
+        before = acked(tailer)
+        wait_for("more lines", lambda least=before + 500: acked(tailer) > least)
+    writer.stop()
+    wait_for("everything", read_up(tailer))
+    assert tailer.stop() == 0
+    assert await verdict(kafka, kafka_prefix, [writer]) == 0
+
+
+async def test_of_two_tailers_with_one_name_the_older_ends_and_each_line_is_there_once(
+    tmp_path: Path, tailer: Headrace, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writer = Writer(pods / "ns_pod_uid" / "0.log", keep=10**6)
+    begin(tailer, [writer])
+    wait_for("lines", lambda: acked(tailer) > 1000)
+    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix)) as younger:
+        younger.wait_ready()
+        assert tailer.wait() == 1
+        assert "another tailer writes as node" in tailer.log_text
+        assert f"process {younger.pid}" in tailer.log_text
+        wait_for("lines of the younger", lambda: acked(younger) > 1000)
+        writer.stop()
+        wait_for("everything", read_up(younger))
+        assert younger.stop() == 0
+        assert "another tailer" not in younger.log_text
+    assert await verdict(kafka, kafka_prefix, [writer]) == 0
+
+
+async def test_a_storage_folder_that_nobody_can_write_is_no_matter(
+    tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writer = Writer(pods / "ns_pod_uid" / "0.log")
+    nowhere = "--storage.path=/proc/headrace"  # no folder can be made there, nor anything written
+    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix), nowhere) as tailer:
+        begin(tailer, [writer])
+        wait_for("lines", lambda: acked(tailer) > 1000)
+        writer.stop()
+        wait_for("everything", read_up(tailer))
+        assert tailer.stop() == 0
+    assert await verdict(kafka, kafka_prefix, [writer]) == 0
+
+
+async def test_lines_of_a_mebibyte_arrive_whole(
+    tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    path = pods / "ns_pod_uid" / "0.log"
+    path.parent.mkdir()
+    chance = random.Random(5)
+    stamp = "2026-11-21T10:00:00.000000001Z stdout F "
+    bodies = [f"{number:09d} {chance.randbytes(MIB // 2 - 100).hex()}" for number in range(12)]
+    path.write_text("".join(f"{stamp}{body}\n" for body in bodies))
+    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix)) as tailer:
+        tailer.wait_ready()
+        wait_for("everything", read_up(tailer))
+        assert tailer.stop() == 0
+    found = await lines_in(kafka.brokers, TopicNames(kafka_prefix).logs)
+    assert found == {str(path): bodies}
+
+
+async def test_a_large_file_at_the_first_start_is_read_in_bounded_memory_and_progress_is_said(
+    tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    path = pods / "ns_pod_uid" / "0.log"
+    path.parent.mkdir()
+    lines = LARGE_BYTES // 525
+    with path.open("w") as out:
+        for number in range(lines):
+            out.write(f"2026-11-21T10:00:00.000000001Z stdout F {number:09d} {'x' * 474}\n")
+    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix)) as tailer:
+        tailer.wait_ready()
+        wait_for("everything", read_up(tailer), timeout_s=600)
+        peak = psutil.Process(tailer.pid).memory_info().rss
+        spent_s = sum(psutil.Process(tailer.pid).cpu_times()[:2])
+        assert acked(tailer) == lines
+        assert tailer.stop() == 0
+    print(
+        f"{path.stat().st_size / 1e9:.2f} GB, RSS {peak / 1e6:.0f} MB, {path.stat().st_size / 1e6 / spent_s:.0f} MB/s"
+    )
+    assert peak < 150e6
+    if LARGE_BYTES > 10**9:
+        assert re.search(r"0\.log: \d+ of \d+ MB read, \d+ MB/s", tailer.log_text)

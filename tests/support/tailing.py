@@ -22,7 +22,7 @@ from topics import labels, push_request
 from topics.push_request import Entry
 
 PATIENCE_S = 30.0
-FAST = TailOptions(poll_s=0.01, rescan_s=0.02, rotate_wait_s=0.2, save_interval_s=0.01)
+FAST = TailOptions(poll_s=0.01, rescan_s=0.02, rescan_told_s=0.02, rotate_wait_s=0.2, save_interval_s=0.01)
 
 
 def streams_of(payloads: Iterable[bytes]) -> dict[str, list[Entry]]:
