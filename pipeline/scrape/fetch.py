@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.http_client import HttpFailed
-from pipeline.scrape.negotiation import TEXT, TEXT_1, Fetched, accept_header, identify
+from pipeline.http_client.errors import BodyTooLarge
+from pipeline.scrape.negotiation import Fetched, accept_header, identify
+from pipeline.scrape.scraped import BodySizeExceeded
 from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetched", "Fetcher"]
 
-# What the loop hands to the right parser today.
-READABLE = (TEXT, TEXT_1)
-
 
 class Fetcher:
     """Fetches the targets of one job."""
@@ -25,11 +24,9 @@ class Fetcher:
     def __init__(self, config: ScrapeConfig, client: HttpClient) -> None:
         self._client = client
         self._fallback = config.fallback_scrape_protocol
+        self._limit_bytes = config.body_size_limit
         self._headers = {
-            "Accept": accept_header(
-                [protocol for protocol in config.scrape_protocols if protocol in READABLE],
-                config.metric_name_escaping_scheme,
-            ),
+            "Accept": accept_header(config.scrape_protocols, config.metric_name_escaping_scheme),
             "Accept-Encoding": "gzip" if config.enable_compression else "identity",
         }
 
@@ -37,15 +34,18 @@ class Fetcher:
         """Fetch one body. Raises ScrapeFailed; cancelling is safe."""
         headers = {**self._headers, "X-Prometheus-Scrape-Timeout-Seconds": _decimal(target.timeout_s)}
         try:
-            answer = await self._client.get(target.url, timeout_s=target.timeout_s, headers=headers)
+            answer = await self._client.get(
+                target.url, timeout_s=target.timeout_s, headers=headers, limit_bytes=self._limit_bytes
+            )
+        except BodyTooLarge as error:
+            if self._limit_bytes:
+                raise BodySizeExceeded from None
+            raise ScrapeFailed(str(error)) from None
         except HttpFailed as error:
             raise ScrapeFailed(str(error)) from None
         if answer.status != 200:
             raise ScrapeFailed(f"server returned HTTP status {answer.status} {answer.reason}".rstrip())
-        fetched = identify(answer.body, answer.content_type, self._fallback)
-        if fetched.protocol not in READABLE:
-            raise ScrapeFailed(f'unsupported Content-Type "{answer.content_type}"')
-        return fetched
+        return identify(answer.body, answer.content_type, self._fallback)
 
 
 def _decimal(seconds: float) -> str:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.scrape import media_type
+from pipeline.textparse.custom_buckets import CustomBucketsParser
 from pipeline.textparse.openmetrics import OpenMetricsParser
 from pipeline.textparse.prometheus import PrometheusParser
+from pipeline.textparse.protobuf import ProtobufParser
 from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
@@ -94,10 +96,22 @@ def identify(body: bytes, content_type: str, fallback: str | None) -> Fetched:
 
 def parser_for(fetched: Fetched, options: ParserOptions) -> Parser:
     """The parser of this body."""
-    del options
+    if fetched.protocol == PROTOBUF:
+        return ProtobufParser(
+            fetched.body,
+            native_histograms=options.native_histograms,
+            classic_too=options.classic_too,
+            to_custom_buckets=options.to_custom_buckets,
+            start_times=options.start_times,
+        )
+    parser: PrometheusParser | OpenMetricsParser
     if fetched.protocol in (OPENMETRICS, OPENMETRICS_0):
-        return OpenMetricsParser(fetched.body)
-    return PrometheusParser(fetched.body)
+        parser = OpenMetricsParser(fetched.body, start_times=options.start_times)
+    else:
+        parser = PrometheusParser(fetched.body)
+    if options.to_custom_buckets:
+        return CustomBucketsParser(parser, keep_classic=options.classic_too)
+    return parser
 
 
 def _protocol(kind: str, parameters: dict[str, str]) -> str | None:

@@ -23,14 +23,17 @@ class Document:
     """A body that is being read.
 
     `position` and `metric_type` (of the last TYPE line) may be set between calls, always to the start of a line: so
-    a caller passes lines that it knows already. `ended`: its end was reached, and it is a legal one.
+    a caller passes lines that it knows already. `ended`: its end was reached, and it is a legal one. `family`: the name
+    in the last TYPE line. `passed_blank`: what the last step passed says nothing, not even where a family ends.
     """
 
     def __init__(self, body: bytes) -> None:
         self.body = body
         self.position = 0
         self.metric_type = b""
+        self.family = ""
         self.ended = False
+        self.passed_blank = False
         self.metadata: dict[str, Metadata] = {}
         self._is_utf8 = is_utf8(body)
 
@@ -73,6 +76,8 @@ class Document:
             name = name[1:-1]
         family = name.decode("utf-8", "surrogateescape")
         known = self.metadata.get(family, UNDESCRIBED)
+        if kind:
+            self.family = family
         self.metadata[family] = Metadata(
             kind or known.type, known.help if text is None else text, known.unit if unit is None else unit
         )

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pipeline.textparse.created import Beginnings, is_created
 from pipeline.textparse.document import Document, is_utf8, quote
 from pipeline.textparse.floats import parse_value
 from pipeline.textparse.parsed import ParsedExemplar, ParsedSample, unescape
@@ -44,10 +45,14 @@ _NOT_ENDED = "the document does not end with # EOF"
 
 
 class OpenMetricsParser(Document):
-    """Walks one document, sample by sample; what a caller may set in between: see `Document`."""
+    """Walks one document, sample by sample; what a caller may set in between: see `Document`.
 
-    def __init__(self, body: bytes) -> None:
+    `start_times`: give samples the time when counting began, and no `_created` series.
+    """
+
+    def __init__(self, body: bytes, *, start_times: bool = False) -> None:
         super().__init__(body)
+        self._beginnings = Beginnings(OpenMetricsParser(body)) if start_times else None
         self._failure: ParseError | None = None  # what the next step will say
 
     def next(self) -> ParsedSample | None:
@@ -63,10 +68,16 @@ class OpenMetricsParser(Document):
         if not self.ended:
             self.step()
 
+    def resume(self, position: int, metric_type: bytes) -> None:
+        """Go on from the start of any line."""
+        self.position, self.metric_type = position, metric_type
+        self._failure, self.ended = None, False
+
     def step(self) -> ParsedSample | None:
         """Pass one line: a comment, or the sample that is returned. Sets `ended`. Raises ParseError."""
         if self._failure is not None:
             raise self._failure
+        self.passed_blank = False
         body = self.body
         start = self.position
         sample = self.usual(start)
@@ -76,9 +87,10 @@ class OpenMetricsParser(Document):
             else:
                 self._suffix(sample)
             self.position = sample.end
-            return sample
+            return sample if self._beginnings is None else self._begun(sample)
         if body[start : start + 1] != b"#":
-            return self._sample(start)
+            sample = self._sample(start)
+            return sample if self._beginnings is None else self._begun(sample)
         end = _EOF.match(body, start)
         if end is None:
             self._metadata(start)
@@ -88,6 +100,14 @@ class OpenMetricsParser(Document):
             self.position = end.end()
             self.ended = True
         return None
+
+    def _begun(self, sample: ParsedSample) -> ParsedSample | None:
+        self.passed_blank = is_created(sample)
+        if self.passed_blank:
+            return None
+        assert self._beginnings is not None
+        sample.start_ms = self._beginnings.of(sample, self.family)
+        return sample
 
     def _sample(self, start: int) -> ParsedSample:
         body = self.body

@@ -69,6 +69,7 @@ class PrometheusParser(Document):
             self.ended = True
             return None
         first = body[position]
+        self.passed_blank = first == 0x0A
         if first == 0x0A:
             self.position = position + 1
         elif first == 0x23:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
+
+from topics.pb import metric_family_pb2 as pb
+from topics.wire import varint
 
 NAMES = ["a", "rpc_duration_seconds", "http_requests_total", "x:y:z", "_", "a_created", "n_bucket", "h_seconds"]
 QUOTED = ['"quoted.name"', '"größe in m"', '"with \\" quote"', '"a\\\\b"', '"\\x"', '""', '"nl\nx"']
@@ -162,6 +166,161 @@ def openmetrics_corpus(seed: int, count: int) -> Iterator[bytes]:
     """`count` documents: half as they were made, half mutated."""
     r = random.Random(seed)
     made = [openmetrics_document(r) for _ in range(count // 2)]
+    yield from made
+    for _ in range(count - len(made)):
+        yield mutated(r, r.choice(made), made)
+
+
+def protobuf_document(r: random.Random) -> bytes:
+    """Families of every type, with whatever a writer may leave out left out now and then."""
+    return b"".join(_delimited(_family(r).SerializeToString()) for _ in range(r.choice([0, 1, 1, 2, 3])))
+
+
+def _delimited(message: bytes) -> bytes:
+    return varint(len(message)) + message
+
+
+def _family(r: random.Random) -> pb.MetricFamily:
+    kind = r.choice([0, 1, 2, 3, 4, 4, 4, 5, 5] if r.random() < 0.97 else [6, -1, 99])
+    family = pb.MetricFamily(name=r.choice([b"a", b"h_seconds", "größe".encode(), b"x.y"]))
+    if r.random() < 0.03:
+        family.name = r.choice([b"", b"\xff", b" "])
+    if kind or r.random() < 0.5:
+        family.type = kind
+    if r.random() < 0.5:
+        family.help = r.choice([b"", b"text", "é\n".encode()] if r.random() < 0.95 else [b"\xc3"])
+    if r.random() < 0.2:
+        family.unit = r.choice([b"", b"seconds", b"\xff"])
+    for _ in range(r.choice([0, 1, 1, 1, 2, 3])):
+        family.metric.append(_metric(r, kind).SerializeToString())
+    return family
+
+
+def _metric(r: random.Random, kind: int) -> pb.Metric:
+    metric = pb.Metric()
+    for _ in range(r.choice([0, 1, 2, 3])):
+        pair = pb.LabelPair(name=r.choice([b"b", b"le", b"l.x", b"__name__"]))
+        if r.random() < 0.95:
+            pair.value = r.choice([b"", b"v", "é世".encode(), b"x" * 130] if r.random() < 0.97 else [b"\xff"])
+        metric.label.append(pair.SerializeToString())
+    if r.random() < 0.2:
+        metric.timestamp_ms = r.choice([0, 1, -1, 1_700_000_000_123])
+    match kind:
+        case 0:
+            _counter(r, metric.counter)
+        case 1:
+            metric.gauge.value = _number(r)
+        case 2:
+            _summary(r, metric.summary)
+        case 3:
+            metric.untyped.value = _number(r)
+        case 4 | 5:
+            _histogram(r, metric.histogram)
+    return metric
+
+
+def _number(r: random.Random) -> float:
+    return r.choice([0.0, 1.0, -0.0, 1.5, -3.0, math.inf, -math.inf, math.nan, 1e300, 5e-324])
+
+
+def _stamp(r: random.Random, stamp: pb.Timestamp) -> None:
+    stamp.seconds = r.choice([0, 1_700_000_000, -5])
+    if r.random() < 0.7:
+        stamp.nanos = r.choice([0, 1, 999_999_999, 1_500_000, -2_000_000])
+
+
+def _exemplar(r: random.Random, exemplar: pb.Exemplar) -> None:
+    for _ in range(r.choice([0, 1, 2])):
+        exemplar.label.add(name=r.choice([b"trace_id", b"a", b"\xff"]), value=r.choice([b"1", b"", b"\xfe"]))
+    exemplar.value = _number(r)
+    if r.random() < 0.7:
+        _stamp(r, exemplar.timestamp)
+
+
+def _counter(r: random.Random, counter: pb.Counter) -> None:
+    counter.value = _number(r)
+    if r.random() < 0.4:
+        _exemplar(r, counter.exemplar)
+    if r.random() < 0.4:
+        _stamp(r, counter.start_timestamp)
+
+
+def _summary(r: random.Random, summary: pb.Summary) -> None:
+    summary.sample_count = r.choice([0, 1, 2**63, 2**64 - 1, 17])
+    summary.sample_sum = _number(r)
+    for _ in range(r.choice([0, 1, 3])):
+        summary.quantile.add(quantile=r.choice([0.0, 0.5, 0.99, 1.0, math.nan]), value=_number(r))
+    if r.random() < 0.4:
+        _stamp(r, summary.start_timestamp)
+
+
+def _histogram(r: random.Random, histogram: pb.Histogram) -> None:
+    if r.random() < 0.7:
+        _classic_buckets(r, histogram)
+    if r.random() < 0.6:
+        _native_buckets(r, histogram)
+    if r.random() < 0.4:
+        _stamp(r, histogram.start_timestamp)
+    if r.random() < 0.3:
+        for _ in range(r.choice([1, 2, 3])):
+            _exemplar(r, histogram.exemplars.add())
+
+
+def _classic_buckets(r: random.Random, histogram: pb.Histogram) -> None:
+    is_float = r.random() < 0.2
+    count = 0.0
+    bounds = sorted(r.sample([-1.0, 0.1, 0.5, 1.0, 2.5, 1e6], r.randrange(5)))
+    for bound in bounds + [math.inf] * (r.random() < 0.6) + [1e9] * (r.random() < 0.05):
+        count += r.choice([0, 0, 1, 5]) if r.random() < 0.97 else -3
+        bucket = histogram.bucket.add(upper_bound=bound)
+        if is_float:
+            bucket.cumulative_count_float = count + 0.5 * (r.random() < 0.5)
+        else:
+            bucket.cumulative_count = max(0, int(count))
+        if r.random() < 0.3:
+            _exemplar(r, bucket.exemplar)
+    total = max(0.0, count + (r.random() < 0.1))
+    if is_float:
+        histogram.sample_count_float = total
+    else:
+        histogram.sample_count = int(total)
+    histogram.sample_sum = _number(r)
+
+
+def _native_buckets(r: random.Random, histogram: pb.Histogram) -> None:
+    is_float = r.random() < 0.3
+    histogram.schema = r.choice([-4, 0, 3, 8, 8, 9, 52, 53, -53, -5] if r.random() < 0.1 else [-4, 0, 2, 3, 5, 8])
+    histogram.zero_threshold = r.choice([0.0, 1e-128, 0.001])
+    zero = r.choice([0, 0, 2])
+    total = float(zero)
+    for spans, deltas, counts in (
+        (histogram.positive_span, histogram.positive_delta, histogram.positive_count),
+        (histogram.negative_span, histogram.negative_delta, histogram.negative_count),
+    ):
+        before = 0
+        for number in range(r.choice([0, 1, 1, 2, 4])):
+            length = r.choice([0, 1, 2, 3, 5])
+            offset = r.choice([0, 1, 2, 5] if number and r.random() < 0.98 else [-7, 0, 3])
+            spans.add(offset=offset, length=length)
+            for _ in range(length if r.random() < 0.99 else 2):
+                count = r.choice([0, 0, 1, 4]) if r.random() < 0.99 else -2
+                deltas.append(count - before)
+                counts.append(count + 0.25 * (count != 0))
+                before = count
+                total += count
+        del (deltas if is_float else counts)[:]
+    if is_float:
+        histogram.zero_count_float = float(zero)
+        histogram.sample_count_float = total
+    else:
+        histogram.zero_count = zero
+        histogram.sample_count = max(0, int(total)) + (r.random() < 0.05)
+
+
+def protobuf_corpus(seed: int, count: int) -> Iterator[bytes]:
+    """`count` documents: most as they were made, some mutated."""
+    r = random.Random(seed)
+    made = [protobuf_document(r) for _ in range(count * 2 // 3)]
     yield from made
     for _ in range(count - len(made)):
         yield mutated(r, r.choice(made), made)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.textparse.histograms import MOST_SCHEMA, fault, limited
 from pipeline.textparse.parsed import Parser, Sample
 from tests.peers import catalogue
-from topics.errors import ParseError
+from topics.errors import ParseError, ScrapeFailed
 from topics.histogram import NativeHistogram
 
 PROGRAM = catalogue.HERE / "prometheus"
@@ -60,13 +61,13 @@ def ask(questions: Iterable[Question]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def answer(parser: Parser) -> dict[str, Any]:
-    """Ours, in the form of Prometheus's; `error` is only true or false."""
+def answer(parser: Parser, question: Question | None = None) -> dict[str, Any]:
+    """Ours, in the form of Prometheus's; `error` is only true or false. `question`: for its limits of histograms."""
     samples: list[dict[str, Any]] = []
     error = False
     try:
         while (sample := parser.next()) is not None:
-            samples.append(shown(sample))
+            samples.append(shown(sample, question))
     except ParseError:
         error = True
     metadata = {latin(name): [m.type, latin(m.help), latin(m.unit)] for name, m in parser.metadata.items()}
@@ -75,16 +76,24 @@ def answer(parser: Parser) -> dict[str, Any]:
 
 def simplified(theirs: dict[str, Any]) -> dict[str, Any]:
     """Their answer with `error` as true or false, and no more than can be compared."""
+    for sample in theirs["samples"]:
+        if "x" in sample:
+            sample["x"] = True
+        for one in (sample.get("h"), sample.get("r")):
+            if one and "invalid" in one:
+                one["invalid"] = True
     return {**theirs, "error": bool(theirs["error"])}
 
 
-def shown(sample: Sample) -> dict[str, Any]:
+def shown(sample: Sample, question: Question | None = None) -> dict[str, Any]:
     """One sample in the form of the Go program."""
     found: dict[str, Any] = {"l": sorted([latin(name), latin(value)] for name, value in sample.labels())}
     if sample.histogram is None:
         found["v"] = bits(sample.value)
     else:
         found["h"] = histogram(sample.histogram)
+        if question is not None and (question.limit or question.schema is not None):
+            found |= reduced(sample.histogram, question)
     if sample.timestamp_ms is not None:
         found["t"] = sample.timestamp_ms
     if sample.start_ms is not None:
@@ -96,6 +105,15 @@ def shown(sample: Sample) -> dict[str, Any]:
             for one in sample.exemplars
         ]
     return found
+
+
+def reduced(given: NativeHistogram, question: Question) -> dict[str, Any]:
+    """What the limits of the question make of a histogram."""
+    schema = MOST_SCHEMA if question.schema is None else question.schema
+    try:
+        return {"r": histogram(limited(given, bucket_limit=question.limit, max_schema=schema))}
+    except ScrapeFailed:
+        return {"x": True}
 
 
 def histogram(given: NativeHistogram) -> dict[str, Any]:
@@ -114,7 +132,7 @@ def histogram(given: NativeHistogram) -> dict[str, Any]:
         "posb": [number(bucket) for bucket in given.positive_buckets] or None,
         "negb": [number(bucket) for bucket in given.negative_buckets] or None,
         "custom": [bits(bound) for bound in given.custom_values] or None,
-    }
+    } | ({"invalid": True} if fault(given) else {})
 
 
 def latin(text: str) -> str:

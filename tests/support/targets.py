@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.http_client import Answer, HttpFailed
+from pipeline.http_client.errors import BodyTooLarge
 
 
 @dataclass
@@ -28,7 +29,9 @@ class FakeTargets:
     hold: asyncio.Event | None = None
     cancelled: int = 0
 
-    async def get(self, url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> Answer:
+    async def get(
+        self, url: str, *, timeout_s: float, headers: Mapping[str, str] | None = None, limit_bytes: int = 0
+    ) -> Answer:
         self.requests.append((url, dict(headers or {}), timeout_s))
         if self.hold is not None:
             try:
@@ -40,4 +43,6 @@ class FakeTargets:
         if isinstance(answer, HttpFailed):
             raise answer
         await asyncio.sleep(0)
+        if limit_bytes and len(answer.body) >= limit_bytes:
+            raise BodyTooLarge("body size limit exceeded")
         return Answer(answer.status, answer.reason, answer.content_type, answer.body)

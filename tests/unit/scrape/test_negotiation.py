@@ -4,8 +4,10 @@ import pytest
 
 from pipeline.scrape import media_type
 from pipeline.scrape.negotiation import Fetched, ParserOptions, accept_header, identify, parser_for
+from pipeline.textparse.custom_buckets import CustomBucketsParser
 from pipeline.textparse.openmetrics import OpenMetricsParser
 from pipeline.textparse.prometheus import PrometheusParser
+from pipeline.textparse.protobuf import ProtobufParser
 from topics.errors import ScrapeFailed
 
 PROTOBUF = "application/vnd.google.protobuf"
@@ -82,7 +84,10 @@ def test_quoted_parameters_lose_their_quotes_and_escapes() -> None:
         ("PrometheusText1.0.0", PrometheusParser),
         ("OpenMetricsText0.0.1", OpenMetricsParser),
         ("OpenMetricsText1.0.0", OpenMetricsParser),
+        ("PrometheusProto", ProtobufParser),
     ],
 )
 def test_each_protocol_has_its_parser(protocol: str, parser: type) -> None:
     assert type(parser_for(Fetched(b"", protocol), ParserOptions())) is parser
+    wrapped = parser if parser is ProtobufParser else CustomBucketsParser
+    assert type(parser_for(Fetched(b"", protocol), ParserOptions(to_custom_buckets=True))) is wrapped

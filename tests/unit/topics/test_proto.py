@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
-from topics.pb import push_request_pb2, write_request_pb2, write_request_v2_pb2
+from topics.pb import metric_family_pb2, push_request_pb2, write_request_pb2, write_request_v2_pb2
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = {
     "write_request": write_request_pb2,
     "write_request_v2": write_request_v2_pb2,
     "push_request": push_request_pb2,
+    "metric_family": metric_family_pb2,
 }
 
 
