@@ -43,9 +43,14 @@ def encode_entry(ts_ns: int, line: bytes, metadata: Sequence[tuple[str, str]] = 
     total = 3 + len(stamp) + len(length) + size
     if not metadata:
         return b"".join((b"\x12", varint(total), b"\x0a", varint(len(stamp)), stamp, b"\x12", length, line))
-    pairs = b"".join([field(3, field(1, name.encode()) + field(2, value.encode())) for name, value in metadata])
+    pairs = b"".join([encode_pair(name, value) for name, value in metadata])
     head = (b"\x12", varint(total + len(pairs)), b"\x0a", varint(len(stamp)), stamp, b"\x12", length, line, pairs)
     return b"".join(head)
+
+
+def encode_pair(name: str, value: str) -> bytes:
+    """One pair of structured metadata, as a field of an Entry."""
+    return field(3, field(1, name.encode()) + field(2, value.encode()))
 
 
 @lru_cache(maxsize=64)

@@ -46,6 +46,7 @@ class CriJoint:
         self.cut_at = settings.max_partial_line_size if settings and settings.max_partial_line_size_truncate else 0
         self.parse = go_time.parser("RFC3339Nano", None, job.clock.now)
         self.last = LastTimes()
+        self.values_wanted = job.values_wanted
 
     def attach(self, way: Way, emit: Emit) -> Emit:
         """On one path, whose pieces are joined apart from those of all others."""
@@ -57,6 +58,7 @@ class _CriPath:
         self._joint = joint
         self._way = way
         self._emit = emit
+        self._values_wanted = joint.values_wanted
         self._pending: dict[LabelSet, _Pieces] = {}
         self._second = b""
         self._second_ns = 0
@@ -65,29 +67,23 @@ class _CriPath:
     def push(self, entry: Entry) -> None:
         """One line of the file."""
         fields = entry.line.split(b" ", 3)
-        extracted = entry.extracted
-        extracted.update(entry.labels.mapping)
         tag = _TAGS.get(fields[1]) if len(fields) == 4 else None
         if tag is None or not fields[0] or not fields[2]:
             self._way.odd.malformed += 1
+            entry.extracted.update(entry.labels.mapping)
             self._whole(entry)
             return
-        stamp, _, flags, content = fields
-        if not self._way.clean:
-            extracted["content"] = content.decode(errors="replace")
-        else:
-            extracted["content"] = content.decode()
-        extracted["time"] = stamp.decode(errors="replace")
-        extracted["stream"] = tag
-        flag = extracted["flags"] = flags.decode(errors="replace")
+        stamp, _, flag, content = fields
+        if self._values_wanted:
+            _extract(entry, fields, tag)
         entry.labels = labels = entry.labels.put("stream", tag)
         decimals = stamp[20:-1]
-        if stamp[:20] == self._second and decimals.isdigit() and len(decimals) < 10 and stamp[-1:] == b"Z":
+        if stamp[:20] == self._second and decimals.isdigit() and stamp[-1:] == b"Z" and len(decimals) < 10:
             entry.ts_ns = self._second_ns + int(decimals) * _SCALE[len(decimals)]
         else:
             self._time(entry, labels, stamp)
         entry.line = content
-        if flag == "P":
+        if flag == b"P":
             self._piece(entry)
         elif self._pending or not self._way.clean:
             self._whole(entry)
@@ -123,7 +119,7 @@ class _CriPath:
                 self._send(one)
             pieces = None
         if pieces is None:
-            pieces = self._pending[entry.labels] = _Pieces(entry)
+            pieces = self._pending[entry.labels] = _Pieces(entry)  # `_add` copies it
         self._add(pieces, entry)
 
     def _add(self, pieces: _Pieces, entry: Entry) -> None:
@@ -133,8 +129,8 @@ class _CriPath:
             self._way.odd.cut += 1
         pieces.parts.append(entry.line[: max(room, 0)])
         pieces.size += len(entry.line)
-        pieces.spans += entry.spans
-        pieces.entry = entry
+        pieces.spans += self._way.spans(entry)
+        pieces.entry = entry.copy()
 
     def _joined(self, pieces: _Pieces) -> Entry:
         entry = pieces.entry
@@ -171,6 +167,16 @@ class _CriPath:
             waiting, self._pending = self._pending, {}
             for pieces in waiting.values():
                 self._send(pieces)
+
+
+def _extract(entry: Entry, fields: list[bytes], tag: str) -> None:
+    """The values that Promtail's `cri` leaves behind."""
+    extracted = entry.extracted
+    extracted.update(entry.labels.mapping)
+    extracted["time"] = fields[0].decode(errors="replace")
+    extracted["stream"] = tag
+    extracted["flags"] = fields[2].decode(errors="replace")
+    extracted["content"] = fields[3].decode(errors="replace")
 
 
 STAGES = {"cri": CriJoint}

@@ -18,11 +18,11 @@ TENANT = "__tenant_id__"
 
 
 class Entry:
-    """A line with all that belongs to it. Stages change it in place.
+    """A line with all that belongs to it. Stages change it in place; one that keeps it back keeps a `copy`.
 
     `line`: UTF-8, without its newline. `metadata`: structured metadata in order; `packed`: more of it, encoded as
-    fields of a PushRequest entry already. `spans`: the lines that it was made of; kept only in pipelines that hold
-    lines back.
+    fields of a PushRequest entry already. `spans`: the lines that it was made of, where they are more than the one at
+    hand.
     """
 
     __slots__ = ("extracted", "labels", "line", "metadata", "packed", "spans", "ts_ns")
@@ -35,6 +35,14 @@ class Entry:
         self.extracted: dict[str, Any] = dict(labels.mapping)
         self.metadata: list[tuple[str, str]] = []
         self.packed = b""
+
+    def copy(self) -> Entry:
+        """An entry of its own with the same content."""
+        made = Entry(self.labels, self.ts_ns, self.line, self.spans)
+        made.extracted = dict(self.extracted)
+        made.metadata = list(self.metadata)
+        made.packed = self.packed
+        return made
 
     def __repr__(self) -> str:
         return f"Entry({dict(self.labels.mapping)!r}, {self.ts_ns}, {self.line!r}, {self.metadata!r})"

@@ -45,13 +45,13 @@ class _Open:
         self.spans: list[Span] = []
         self.last_s = 0.0
 
-    def add(self, entry: Entry, now_s: float) -> None:
+    def add(self, entry: Entry, way: Way) -> None:
         if self.text:
             self.text += b"\n"
         self.text += entry.line
         self.lines += 1
-        self.spans += entry.spans
-        self.last_s = now_s
+        self.spans += way.spans(entry)
+        self.last_s = way.now_s
 
 
 class _Path:
@@ -70,11 +70,11 @@ class _Path:
             if not first and not self._way.replaying:
                 self._emit(entry)
                 return
-            found = self._open[entry.labels] = _Open(entry)
+            found = self._open[entry.labels] = _Open(entry.copy())
         elif first:
             self._send(found)
-            found.start = entry
-        found.add(entry, self._way.now_s)
+            found.start = entry.copy()
+        found.add(entry, self._way)
         if found.lines == self._joint.max_lines:
             self._send(found)
 

@@ -8,6 +8,7 @@ loop.
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +55,8 @@ class Way:
 
     `replaying`: lines that were taken before a restart are shown again, to be held back once more; nothing is counted
     then, and nothing dropped by chance, age or rate. `clean`: all lines of the block at hand are UTF-8. `now_s`:
-    monotonic, as of the block at hand. `resume_s`: no further block before this moment.
+    monotonic, as of the block at hand. `resume_s`: no further block before this moment. `index`: the line at hand,
+    in its block.
     """
 
     odd: Odd
@@ -63,6 +65,26 @@ class Way:
     clean: bool = True
     now_s: float = 0.0
     resume_s: float = 0.0
+    index: int = 0
+    _source: int = 0
+    _start: int = 0
+    _lines: Sequence[bytes] = ()
+    _offsets: Sequence[int] = ()
+
+    def begin(self, source: int, start: int, lines: Sequence[bytes], offsets: Sequence[int] = ()) -> None:
+        """A block begins: `index` counts its lines from now on. `offsets`: where each line begins and the last one
+        ends, if that cannot be told from their lengths.
+        """
+        self._source, self._start, self._lines, self._offsets = source, start, lines, offsets
+
+    def spans(self, entry: Entry) -> tuple[Span, ...]:
+        """Where the lines of an entry stand."""
+        if entry.spans:
+            return entry.spans
+        if len(self._offsets) <= self.index + 1:
+            sizes = (len(line) + 1 for line in self._lines)
+            self._offsets = tuple(itertools.accumulate(sizes, initial=self._start))
+        return ((self._source, self._offsets[self.index], self._offsets[self.index + 1]),)
 
 
 class Joint(Protocol):
@@ -77,13 +99,16 @@ Stage = Apply | Joint
 
 @dataclass(slots=True)
 class Job:
-    """What all paths of a job share. `dropped` counts a line by its reason."""
+    """What all paths of a job share. `dropped` counts a line by its reason. `values_wanted`: whether any stage looks at
+    extracted values; if not, nobody needs to extract what is not asked for by name.
+    """
 
     name: str
     clock: Clock
     metrics: CustomMetrics
     dropped: Callable[[str], None]
     sets: LabelSets = field(default_factory=LabelSets)
+    values_wanted: bool = False
 
 
 Builder = Callable[[Any, Job], Stage]
@@ -132,11 +157,19 @@ def _loop(run: Sequence[Apply], emit: Emit) -> Emit:
     return go
 
 
+_BLIND = frozenset(
+    ("cri", "envoy", "static_labels", "labeldrop", "labelallow", "decolorize", "limit", "sampling", "multiline",
+     "structured_metadata_drop")
+)  # fmt: skip
+"""Stages that look at no extracted value."""
+
+
 class Program:
     """A job's stages."""
 
-    def __init__(self, stages: Iterable[Named], job: Job) -> None:
+    def __init__(self, stages: Sequence[Named], job: Job) -> None:
         self.job = job
+        job.values_wanted |= not _BLIND.issuperset(name for name, _ in stages)
         self._stages = compiled(stages, job)
 
     def pipeline(self, emit: Emit, odd: Odd) -> Pipeline:

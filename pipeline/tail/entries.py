@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from topics.push_request import encode_entry
+from topics.push_request import encode_entry, encode_pair
 from topics.wire import field, read_varint, varint
 
 if TYPE_CHECKING:
@@ -68,33 +68,33 @@ class EntryEncoder:
     def __init__(self) -> None:
         self._seconds = -1
         self._prefixes: tuple[bytes, ...] | None = None
-        self._tables = tables()
+        ready = tables()
+        self._opening, self._closing, self._low, self._high = ready.opening, ready.closing, ready.low, ready.high
 
-    def encode(self, ts_ns: int, line: bytes, metadata: Sequence[tuple[str, str]] = (), packed: bytes = b"") -> bytes:
-        """One entry. `metadata` in order, then `packed`, pairs that are encoded already."""
-        pairs = packed
-        if metadata:
-            pairs = b"".join([pair(name, value) for name, value in metadata]) + packed
+    def encode(self, ts_ns: int, line: bytes, pairs: bytes) -> tuple[bytes, ...]:
+        """One entry, in pieces. `pairs`: its structured metadata, encoded."""
         seconds, nanos = divmod(ts_ns, NS)
         if seconds != self._seconds:
             self._seconds, self._prefixes = seconds, second_prefixes(seconds)
         size = len(line)
-        if self._prefixes is None or nanos < LOW_NANOS or size >= TABLE_LINE_BYTES:
-            return _whole(ts_ns, line, pairs)
-        ready = self._tables
-        top = ready.high[nanos >> 14]
+        prefixes = self._prefixes
+        if prefixes is None or nanos < LOW_NANOS or size >= TABLE_LINE_BYTES:
+            return (_whole(ts_ns, line, pairs),)
+        top = self._high[nanos >> 14]
         width = len(top)
-        low, closing = ready.low[nanos & 0x3FFF], ready.closing[size]
+        closing = self._closing[size]
         if not pairs:
-            return b"".join((ready.opening[width][size], self._prefixes[width], low, top, closing, line))
+            return (self._opening[width][size], prefixes[width], self._low[nanos & 0x3FFF], top, closing, line)
         length = varint(2 + _STAMP_BYTES + width + len(closing) + size + len(pairs))
-        return b"".join((b"\x12", length, self._prefixes[width], low, top, closing, line, pairs))
+        return (b"\x12", length, prefixes[width], self._low[nanos & 0x3FFF], top, closing, line, pairs)
 
 
-@functools.lru_cache(maxsize=8192)
-def pair(name: str, value: str) -> bytes:
-    """One pair of structured metadata as a field of an entry."""
-    return field(3, field(1, name.encode()) + field(2, value.encode()))
+def packed(metadata: Sequence[tuple[str, str]]) -> bytes:
+    """Pairs of structured metadata, encoded."""
+    return b"".join([_pair(name, value) for name, value in metadata])
+
+
+_pair = functools.lru_cache(maxsize=8192)(encode_pair)
 
 
 def _whole(ts_ns: int, line: bytes, pairs: bytes) -> bytes:

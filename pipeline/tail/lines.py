@@ -45,6 +45,7 @@ class Tally:
     cut: int = 0
     invalid_utf8: int = 0
     bad_encoding: int = 0
+    stage_failed: int = 0
 
     def take(self) -> dict[str, int]:
         """The counts that are not zero; and zero from now on."""

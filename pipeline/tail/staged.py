@@ -7,15 +7,16 @@ the stages again.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.stages.entry import Entry
-from pipeline.tail.entries import EntryEncoder
+from pipeline.tail.entries import EntryEncoder, packed
 from pipeline.tail.lines import Lines, Tally, all_utf8, character_end, repaired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.stages.pipeline import Program
     from pipeline.stages.rates import Bucket
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.tail.streams import PathStreams
     from pipeline.tail.transcoding import Transcoder
 
-_NS = 1_000_000_000
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,12 @@ class Around:
 class _Known:
     """A stream, and what the block at hand adds to it. Paths of a job may share one: a block is done with at once."""
 
-    __slots__ = ("max_ns", "min_ns", "parts", "stream")
+    __slots__ = ("count", "max_ns", "min_ns", "parts", "stream")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.parts: list[bytes] = []
+        self.count = 0
         self.min_ns = self.max_ns = 0
 
 
@@ -61,8 +63,9 @@ class _Gathered:
     def take(self) -> list[Lines]:
         found = []
         for one in self.touched:
-            found.append(Lines(b"", b"".join(one.parts), len(one.parts), one.min_ns, one.max_ns, one.stream))
+            found.append(Lines(b"", b"".join(one.parts), one.count, one.min_ns, one.max_ns, one.stream))
             one.parts = []
+            one.count = 0
         self.touched = []
         return found
 
@@ -85,10 +88,13 @@ class StagedDecoder:
         self._streams = streams
         self._around = around
         self._raw = raw
+        self._job = program.job.name
         self._transcoder = transcoder
         self._pipeline = program.pipeline(self._emit, self.tally)
         self._way = self._pipeline.way
         self._base = program.job.sets.of(labels)
+        self._entry = Entry(self._base, 0, b"")
+        self._values_wanted = program.job.values_wanted
         self._encode = EntryEncoder().encode
         self._gathered = _Gathered()
         self._last_ns = 0
@@ -97,19 +103,16 @@ class StagedDecoder:
         """Entries of a block of whole lines, by stream."""
         self._way.now_s = self._around.monotonic()
         if self._transcoder is not None:
-            self._each(self._transcoder.lines(block, start, source), source)
+            self._transcoded(self._transcoder.lines(block, start, source), source)
             self.tally.bad_encoding += self._transcoder.take_failures()
         else:
             self._way.clean = all_utf8(block)
-            lines = block.split(b"\n")
-            lines.pop()
-            if not (self._way.clean or self._raw):
-                lines = [repaired(line, self.tally) for line in lines]
-                self._each(_placed(block, start), source, lines)
-            elif self._pipeline.holds:
-                self._each(_placed(block, start), source, lines)
-            else:
-                self._plainly(lines)
+            raw = block.split(b"\n")
+            raw.pop()
+            mend = not (self._way.clean or self._raw)
+            lines = [repaired(line, self.tally) for line in raw] if mend else raw
+            self._way.begin(source, start, raw)
+            self._each(lines)
         return self._gathered.take()
 
     def restore(self, block: bytes, start: int, source: int, held: Held = ()) -> None:
@@ -124,28 +127,49 @@ class StagedDecoder:
                     (line if self._raw else repaired(line, self.tally), first, end)
                     for line, first, end in _placed(block, start)
                 ]
-            self._each((one for one in found if _covers(held, one[1])), source)
+            for one in found:
+                if _covers(held, one[1]):
+                    self._transcoded((one,), source)
         finally:
             self._way.replaying = False
             self.tally.take()
             self._gathered.take()
 
-    def _plainly(self, lines: list[bytes]) -> None:
-        """Nothing is kept back, so nobody asks where a line stands."""
-        push, base = self._pipeline.push, self._base
+    def _transcoded(self, placed: Iterable[tuple[bytes, int, int]], source: int) -> None:
+        """Lines whose places do not follow from their lengths."""
+        for line, first, end in placed:
+            self._way.begin(source, first, (line,), (first, end))
+            self._each((line,))
+
+    def _each(self, lines: Sequence[bytes]) -> None:
+        """One entry serves for all lines: a stage that keeps one back keeps a copy."""
+        push, base, way, entry = self._pipeline.push, self._base, self._way, self._entry
+        wanted = self._values_wanted
+        mapping = base.mapping
         ts_ns = max(self._around.now_ns(), self._last_ns + 1)
-        for line in lines:
-            push(Entry(base, ts_ns, line))
+        for way.index, line in enumerate(lines):
+            entry.labels = base
+            entry.ts_ns = ts_ns
+            entry.line = line
+            entry.packed = b""
+            if wanted:
+                entry.extracted = dict(mapping)
+            if entry.metadata:
+                entry.metadata = []
+            try:
+                push(entry)
+            except Exception as error:  # noqa: BLE001 — see _failed
+                self._failed(error, Entry(base, ts_ns, line))
             ts_ns += 1
         self._last_ns = ts_ns - 1
 
-    def _each(self, placed: Iterable[tuple[bytes, int, int]], source: int, lines: list[bytes] | None = None) -> None:
-        push, base = self._pipeline.push, self._base
-        ts_ns = max(self._around.now_ns(), self._last_ns + 1)
-        for index, (line, first, end) in enumerate(placed):
-            push(Entry(base, ts_ns, line if lines is None else lines[index], ((source, first, end),)))
-            ts_ns += 1
-        self._last_ns = ts_ns - 1
+    def _failed(self, error: Exception, entry: Entry) -> None:
+        """A fault of ours that one line brings to light must not stop its file for ever: the line goes as it stands."""
+        if not self.tally.stage_failed:
+            log.error("job %s: a fault in headrace itself: a stage fails for a line, which is sent as it stands: %r",
+                      self._job, error)  # fmt: skip
+        self.tally.stage_failed += 1
+        self._emit(entry)
 
     def _emit(self, entry: Entry) -> None:
         if self._way.replaying:
@@ -165,14 +189,17 @@ class StagedDecoder:
         if known is None:
             known = entry.labels.stream = _Known(self._streams.stream(entry.labels.mapping))
         ts_ns = entry.ts_ns
-        if not known.parts:
+        if not known.count:
             self._gathered.touched.append(known)
             known.min_ns = known.max_ns = ts_ns
         elif ts_ns > known.max_ns:
             known.max_ns = ts_ns
         elif ts_ns < known.min_ns:
             known.min_ns = ts_ns
-        known.parts.append(self._encode(ts_ns, line, entry.metadata, entry.packed))
+        known.parts += self._encode(
+            ts_ns, line, packed(entry.metadata) + entry.packed if entry.metadata else entry.packed
+        )
+        known.count += 1
 
     def _within_rate(self, limiter: Bucket) -> bool:
         if self._around.rate_drops:

@@ -125,7 +125,7 @@ TAIL_ODD_LINES = Metric(
     "headrace_tail_odd_lines_total",
     "counter",
     "Lines sent, but not as they should be: malformed (no CRI line), bad_timestamp, cut (too long), invalid_utf8, "
-    "bad_encoding.",
+    "bad_encoding, stage_failed (a fault of headrace itself).",
     ("reason",),
 )
 TAIL_DROPPED_LINES = Metric(

@@ -35,11 +35,14 @@ def stages_of(text: str, tmp_path: Path):
 
 def run(vector, stages):
     clock = SystemClock()
-    program = Program(stages, Job("job", clock, CustomMetrics(Telemetry().registry, clock), lambda _: None))
+    program = Program(
+        stages, Job("job", clock, CustomMetrics(Telemetry().registry, clock), lambda _: None, values_wanted=True)
+    )
     out: list[Entry] = []
     pipeline = program.pipeline(out.append, Tally())
     for line in vector["lines"]:
         pipeline.way.now_s = clock.monotonic()
+        pipeline.way.begin(1, 0, (line["line"].encode(),))
         pipeline.push(Entry(program.job.sets.of(line["labels"]), line["ts_ns"], line["line"].encode()))
     pipeline.flush()
     return out
