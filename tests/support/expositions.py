@@ -7,10 +7,11 @@ import json
 import struct
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.scrape.negotiation import ParserOptions
 from pipeline.textparse.histograms import MOST_SCHEMA, fault, limited
 from pipeline.textparse.parsed import Parser, Sample
 from tests.peers import catalogue
@@ -37,7 +38,6 @@ class Question:
     start: bool = False
     limit: int = 0
     schema: int | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def wire(self) -> dict[str, Any]:
         """As the Go program reads it; what is not set is left out."""
@@ -47,6 +47,12 @@ class Question:
         if self.schema is not None:
             found["schema"] = self.schema
         return found
+
+    def options(self) -> ParserOptions:
+        """As our parsers take them."""
+        return ParserOptions(
+            native_histograms=self.native, classic_too=self.classic, to_custom_buckets=self.nhcb, start_times=self.start
+        )
 
     @classmethod
     def unwire(cls, found: dict[str, Any]) -> Question:
