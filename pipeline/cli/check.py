@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.check_discovery import service_discovery
 from pipeline.cli.probe import healthy, ready
 from pipeline.config.load import load
 from pipeline.config.summary import summary
@@ -21,6 +22,7 @@ def command() -> None:
 
 command.add_command(healthy)
 command.add_command(ready)
+command.add_command(service_discovery)
 
 
 @command.command("config")

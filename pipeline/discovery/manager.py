@@ -129,6 +129,10 @@ class DiscoveryManager:
         """What is known of a job now."""
         return self._jobs[job].groups() if job in self._jobs else []
 
+    def has_looked(self, job: str) -> bool:
+        """Whether every discoverer of a job has found something, even if nothing, or cannot."""
+        return all(one.has_published or one.trouble.reasons for one in self._jobs[job].providers)
+
     def troubles(self, job: str) -> list[str]:
         """Why some of a job's targets may be old or missing; nothing when all discoverers work."""
         if job not in self._jobs:

@@ -24,11 +24,14 @@ _NO_TARGET_NAMED = "localhost"  # Promtail's address for static groups without o
 
 
 class LogTargets:
-    """Discovery of all log jobs. `on_targets` takes every target of all jobs, in file order, at each change."""
+    """Discovery of all log jobs. `on_targets` takes every target of all jobs, in file order, at each change.
+
+    `host`: this machine, as targets name it.
+    """
 
     def __init__(self, on_targets: Callable[[list[LogTarget]], None], *, clock: Clock, telemetry: Telemetry) -> None:
         self._on_targets = on_targets
-        self._host = hostname()
+        self.host = hostname()
         self._configs: dict[str, LogScrapeConfig] = {}
         self._groups: dict[str, list[TargetGroup]] = {}
         self._found: dict[str, tuple[list[LogTarget], list[DroppedTarget]]] = {}
@@ -48,7 +51,7 @@ class LogTargets:
             del self._groups[job], self._found[job]
         for job, groups in self._groups.items():
             self._resolve(job, groups)
-        self._discovery.apply([on_node(config, self._host) for config in configs])
+        self._discovery.apply([on_node(config, self.host) for config in configs])
         self._tell()
 
     async def heard_of_all(self, patience_s: float) -> None:
@@ -93,7 +96,7 @@ class LogTargets:
 
     def _resolve(self, job: str, groups: list[TargetGroup]) -> None:
         known = {(repr(one.labels), one.reason) for one in self._found[job][1]} if job in self._found else set()
-        targets, dropped = self._found[job] = resolve(self._configs[job], groups, self._host)
+        targets, dropped = self._found[job] = resolve(self._configs[job], groups, self.host)
         for one in dropped:
             if (repr(one.labels), one.reason) not in known:
                 log.info("job %s: a target reads nothing: %s (%s)", job, one.reason, _shown(one.labels))

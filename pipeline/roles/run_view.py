@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LEDGER = ("in", "delivered", "ruled_out", "rejected", "dead_lettered", "pending")
 _TONES = {"delivering": "good", "idle": "good", "retrying": "bad", "paused": "bad"}
 _DOWN_SHOWN = 50
-_OWN_PAGES = {"scraper": ["targets"], "tailer": ["tail"]}
+_OWN_PAGES = {"scraper": ["targets", "service-discovery"], "tailer": ["tail", "service-discovery"]}
 _TARGET = {"job": "", "url": "", "health": "unknown", "last_error": ""}
 
 
@@ -71,6 +71,8 @@ class RunView:
             web.get("/", index),
             web.get("/targets", self._targets),
             web.get("/api/v1/targets", self._targets),
+            web.get("/service-discovery", self._targets),
+            web.get("/api/v1/service-discovery{rest:.*}", self._targets),
             web.get("/roles/{name}{path:/.*}", self._page_of_child),
         ]
 

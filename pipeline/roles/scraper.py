@@ -10,6 +10,8 @@ from xxhash import xxh3_64_hexdigest
 from pipeline.config.render import rendered
 from pipeline.discovery.manager import DiscoveryManager
 from pipeline.ownership.alone import Alone
+from pipeline.roles.discovered_jobs import scrape_job
+from pipeline.roles.discovery_page import DiscoveryPage
 from pipeline.roles.door import away
 from pipeline.roles.targets_page import TargetsPage
 from pipeline.scrape.manager import ScrapeManager
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.discovery.target_group import TargetGroup
     from pipeline.ownership.alone import Ownership
     from pipeline.producer.appender import Appender
+    from pipeline.roles.discovery_page import DiscoveredJob
     from pipeline.roles.door import KafkaDoor, Producer
     from pipeline.telemetry.metrics import Telemetry
 
@@ -65,6 +68,7 @@ class ScraperRole:
         self._producer: Producer | None = None
         self._scrapes: ScrapeManager | None = None
         self._discovery = DiscoveryManager(self._on_targets, clock=clock, telemetry=telemetry)
+        self._discovery_page = DiscoveryPage(self.name, self._discovered)
         self._page = TargetsPage(lambda: self._scrapes.pools if self._scrapes else {}, self.ready)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -120,12 +124,15 @@ class ScraperRole:
         }
 
     def routes(self) -> list[web.RouteDef]:
-        """`GET /targets` for people, `GET /api/v1/targets` as Prometheus answers it."""
-        return self._page.routes()
+        """`/targets` and `/service-discovery` for people, `/api/v1/targets` as Prometheus answers it."""
+        return [*self._page.routes(), *self._discovery_page.routes()]
 
     def config_text(self) -> str:
         """The configuration in force."""
         return rendered(self._config)
+
+    def _discovered(self) -> dict[str, DiscoveredJob]:
+        return {config.job_name: scrape_job(config, self._discovery) for config in self._config.scrape_configs}
 
     def _wait_for(self, reason: str) -> None:
         self._reason = reason
