@@ -70,7 +70,11 @@ class RunView:
         return [
             web.get("/", index),
             web.get("/targets", self._targets),
+            web.get("/targets/{part:.*}", self._targets),
             web.get("/api/v1/targets", self._targets),
+            web.get("/api/v1/targets/metadata", self._targets),
+            web.get("/api/v1/metadata", self._targets),
+            web.get("/api/v1/scrape_pools", self._targets),
             web.get("/service-discovery", self._targets),
             web.get("/api/v1/service-discovery{rest:.*}", self._targets),
             web.get("/roles/{name}{path:/.*}", self._page_of_child),

@@ -69,7 +69,7 @@ class ScraperRole:
         self._scrapes: ScrapeManager | None = None
         self._discovery = DiscoveryManager(self._on_targets, clock=clock, telemetry=telemetry)
         self._discovery_page = DiscoveryPage(self.name, self._discovered)
-        self._page = TargetsPage(lambda: self._scrapes.pools if self._scrapes else {}, self.ready)
+        self._page = TargetsPage(lambda: self._scrapes.pools if self._scrapes else {}, self.ready, self._owner.owner_of)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for Kafka, scrape until `stop`, then let the producer flush. Raises TopicMismatch."""

@@ -55,6 +55,12 @@ class Target:
         return keys.canonical(tuple(self.public.items()))
 
     @cached_property
+    def text(self) -> str:
+        """What a reader searches in, in small letters: the URL and the labels of the series."""
+        labels_text = " ".join(f'{name}="{value}"' for name, value in self.public.items())
+        return f"{self.url} {labels_text}".lower()
+
+    @cached_property
     def url(self) -> str:
         """Where it is scraped; `params` and ``__param_*`` are its query, sorted by name."""
         found = dict(self.labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import jinja2
@@ -12,8 +13,22 @@ from aiohttp import web
 
 def page(template: str, **context: Any) -> web.Response:
     """Render `template`, a file of `pipeline/web/templates` that extends ``base.html.j2``. All text is escaped."""
-    text = _environment().get_template(template).render(**context, now=time.time())
-    return web.Response(text=text, content_type="text/html", charset="utf-8")
+    return web.Response(text=rendered(template, **context), content_type="text/html", charset="utf-8")
+
+
+def rendered(template: str, **context: Any) -> str:
+    """The same as text, also for a part of a page."""
+    return _environment().get_template(template).render(**context, now=time.time())
+
+
+def static(name: str) -> web.Response:
+    """A script of `pipeline/web/static`, as it is."""
+    return web.Response(text=_static(name), content_type="text/javascript", charset="utf-8")
+
+
+@cache
+def _static(name: str) -> str:
+    return files("pipeline.web").joinpath("static", name).read_text(encoding="utf-8")
 
 
 @cache

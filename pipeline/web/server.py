@@ -125,7 +125,9 @@ class WebServer:
         paths = {
             resource.canonical
             for resource in request.app.router.resources()
-            if resource.canonical != "/" and any(route.method == "GET" for route in resource)
+            if resource.canonical != "/"
+            and "{" not in resource.canonical  # parts of pages, which mean nothing alone
+            and any(route.method == "GET" for route in resource)
         }
         ready, reason = self._pages.ready()
         role = html.escape(self._pages.role)

@@ -129,13 +129,14 @@ async def test_a_malformed_target_shows_its_line_and_leaves_the_other_alone(sett
         await until(lambda: {one["health"] for one in setting.role.status()["targets"]} == {"up", "down"})
         by_job = {one["job"]: one for one in setting.role.status()["targets"]}
         assert by_job["good"]["health"] == "up"
-        assert by_job["other"]["last_error"].startswith("line 2: ")
+        assert by_job["other"]["last_error"].startswith("line 2, column ")
         application = web.Application()
         application.add_routes(setting.role.routes())
         async with TestClient(TestServer(application)) as client:
             page = await (await client.get("/targets")).text()
-            assert "line 2: expected a label name" in page
             assert "1 of 1 up" in page
+            rows = await (await client.get("/targets/rows?job=other")).json()
+            assert "expected a label name" in rows["html"]
             answer = await (await client.get("/api/v1/targets")).json()
             dropped = await (await client.get("/api/v1/targets?state=dropped&scrapePool=other")).json()
     assert answer["status"] == "success"
