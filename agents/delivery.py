@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from agents.batch import KIB, Limits, Piece, Record, RequestSize, requests
 from agents.cut import Cut, Range
 from agents.deliver import Deliverer
+from agents.line_drops import LineDrops
 from agents.logs import LogsCodec
 from agents.metrics import MetricsCodec
 from agents.pace import MOST, Pace
 from agents.prepare import Prepared, Preparer
-from agents.rewrite import Rules
+from agents.rewrite import LogsRewriter, Rules
 from pipeline.clients.backoff import Backoff
 from pipeline.clients.loki import loki_client
 from pipeline.clients.remote_write import remote_write_client
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agents.deadletter import DeadLetters
     from agents.lane import Lane
     from agents.ledger import Ledger
+    from agents.rewrite import Rewriter
     from pipeline.clients.push import PushClient
     from pipeline.clock import Clock
     from pipeline.config.backends import Backend
@@ -177,7 +179,7 @@ def build(
         codec, client = LogsCodec(), loki_client(settings, clock)
     limits = _limits(settings)
     rules = Rules(Program(settings.write_relabel_configs), external_labels)
-    preparer = Preparer(codec, None if rules.empty else codec.rewriter(rules), limits)
+    preparer = Preparer(codec, _rewriter(codec, rules, settings), limits)
     size = RequestSize(limits)
     deliverer = Deliverer(
         backend.name,
@@ -195,6 +197,12 @@ def build(
     age_s = settings.queue_config.sample_age_limit if isinstance(settings, RemoteWriteConfig) else 0
     age = AgeLimit(backend.kind, age_s, clock) if age_s else None
     return Delivery(client, preparer, deliverer, ledger, size, age=age)
+
+
+def _rewriter(codec: Codec, rules: Rules, settings: RemoteWriteConfig | LokiClientConfig) -> Rewriter | None:
+    if isinstance(settings, RemoteWriteConfig) or not settings.drop_lines:
+        return None if rules.empty else codec.rewriter(rules)
+    return LineDrops(None if rules.empty else LogsRewriter(rules), settings.drop_lines)
 
 
 def _pace(settings: RemoteWriteConfig | LokiClientConfig, clock: Clock) -> Pace:

@@ -17,7 +17,7 @@ from pipeline.config.remote_write import not_reserved, short_hash
 from pipeline.config.sd import DiscoverySections, foreign
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section, fault
 from pipeline.config.stages import PipelineStage, named
-from pipeline.config.stages.stage import ByteSize
+from pipeline.config.stages.stage import ByteSize, SelectorText
 from pipeline.config.units import Boolean, GoDuration, Integer, Number, Text, above_zero, between
 
 # Promtail itself reserves none; these are what makes the request a request.
@@ -62,6 +62,7 @@ class LokiClientConfig(HttpClientConfig):
     external_labels: ExpandedLabels = Field(default_factory=dict)
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
+    drop_lines: tuple[SelectorText, ...] = ()
 
     FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
         "drop_rate_limited_batches": NotYet(("false",), owner="Promtail"),

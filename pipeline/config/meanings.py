@@ -185,6 +185,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "batchwait": "Accepted with a warning: headrace sends at once when the line is free.",
         "batchsize": "The most bytes of lines in a request.",
         "timeout": "How long a request may take.",
+        "drop_lines": "headrace's own: lines that this backend is not to have, as LogQL: `{app=\"shop\"} |= \"/healthz\"`.",
         "backoff_config": "Delays between attempts.",
         "tenant_id": "Sent as `X-Scope-OrgID`.",
         "format": "headrace's own: `protobuf`, or `json` (gzipped) for endpoints that read nothing else.",
