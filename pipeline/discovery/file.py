@@ -7,6 +7,7 @@ had, and says so once.
 
 from __future__ import annotations
 
+import asyncio
 import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,15 +51,19 @@ class FileDiscovery:
         `refresh_interval`, changed or not.
         """
         refresh_at = self._clock.monotonic() + self._refresh_s
-        publish(list(self.look()))
+        publish(await self._look())
         while True:
             await self._clock.sleep(min(LOOK_S, self._refresh_s))
             if self._clock.monotonic() >= refresh_at:
                 refresh_at = self._clock.monotonic() + self._refresh_s
                 self._read.clear()
-            changed = list(self.look())
+            changed = await self._look()
             if changed:
                 publish(changed)
+
+    async def _look(self) -> list[TargetGroup]:
+        """In a thread: a disk may be slow, and ten thousand groups of YAML take seconds."""
+        return await asyncio.to_thread(lambda: list(self.look()))
 
     def look(self) -> Iterator[TargetGroup]:
         """The groups of files that are new or changed, and empty ones for what is gone."""

@@ -29,6 +29,8 @@ __all__ = ["Discoverer", "DiscoveryManager", "OnTargets", "Publish", "Surroundin
 
 GATHER_S = 1.0
 """How long changes of a job are gathered after it was told of one."""
+BEGIN_S = 0.1
+"""The same while some discoverers of the job have not looked yet: at a start targets should not wait a second."""
 REPLACE_S = 10.0
 """How long targets of settings that are gone may wait for those of the new ones."""
 
@@ -76,6 +78,10 @@ class _Job:
 
     def groups(self) -> list[TargetGroup]:
         return [*self.leftover, *(group for one in self.providers for group in one.groups.values())]
+
+    def has_looked(self) -> bool:
+        """Whether everybody has found something, even if nothing, or cannot."""
+        return all(one.has_published or one.trouble.reasons for one in self.providers)
 
     def settle(self) -> None:
         """Let go of what is left over once everybody has found something, and tell."""
@@ -131,7 +137,7 @@ class DiscoveryManager:
 
     def has_looked(self, job: str) -> bool:
         """Whether every discoverer of a job has found something, even if nothing, or cannot."""
-        return all(one.has_published or one.trouble.reasons for one in self._jobs[job].providers)
+        return job not in self._jobs or self._jobs[job].has_looked()
 
     def troubles(self, job: str) -> list[str]:
         """Why some of a job's targets may be old or missing; nothing when all discoverers work."""
@@ -197,7 +203,7 @@ class DiscoveryManager:
             groups = job.groups()
             self._discovered.labels(job.name).set(sum(len(group.targets) for group in groups))
             self._on_targets(job.name, groups)
-            await self._clock.sleep(GATHER_S)
+            await self._clock.sleep(GATHER_S if job.has_looked() else BEGIN_S)
 
     async def _let_go(self, job: _Job) -> None:
         providers = job.providers

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.config.root import Config
     from pipeline.discovery.row import Row
-    from pipeline.discovery.target_group import TargetGroup
     from pipeline.telemetry.metrics import Telemetry
 
 QUIET_S = 2.0
@@ -39,14 +38,10 @@ async def discover(
     """What is found within `timeout_s`, in promtool's form, and what failed."""
     is_logs = isinstance(job, LogScrapeConfig)
     host = tail_targets.hostname()
-    found: list[TargetGroup] = []
     news = asyncio.Event()
-
-    def take(_job: str, groups: list[TargetGroup]) -> None:
-        found[:] = groups
-        news.set()
-
-    manager = DiscoveryManager(take, clock=clock, telemetry=telemetry, default_address="localhost" if is_logs else "")
+    manager = DiscoveryManager(
+        lambda *_: news.set(), clock=clock, telemetry=telemetry, default_address="localhost" if is_logs else ""
+    )
     manager.apply([on_node(job, host) if isinstance(job, LogScrapeConfig) else job])
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(manager.run(), name="discovery")
@@ -55,7 +50,7 @@ async def discover(
                 await _until_quiet(job, manager, news)
         except TimeoutError:
             pass
-        troubles = manager.troubles(job.job_name)
+        found, troubles = manager.groups(job.job_name), manager.troubles(job.job_name)
         running.cancel()
     rows = tail_targets.rows(job, found, host) if isinstance(job, LogScrapeConfig) else explain.rows(job, found)
     return list(_shown(rows)), troubles

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ class Watched:
         self.calls += 1
         self.targets[job] = sorted(target["__address__"] for group in groups for target in group.targets)
 
+    async def sees(self, *addresses: str) -> None:
+        """Let time pass until these are the targets of job j; files are read in a thread."""
+
+        def seen() -> bool:
+            self.clock.advance(LOOK_S)
+            return self.targets.get("j") == sorted(addresses)
+
+        await until(seen)
+
 
 def job(name: str, *targets: str, **more: Any) -> ScrapeConfig:
     return ScrapeConfig.model_validate({"job_name": name, "static_configs": ({"targets": targets},), **more})
@@ -38,6 +48,12 @@ def job(name: str, *targets: str, **more: Any) -> ScrapeConfig:
 @pytest.fixture
 def watched() -> Watched:
     return Watched()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 async def settle() -> None:
@@ -50,12 +66,9 @@ async def test_every_mechanism_of_a_job_adds_its_targets(watched: Watched, tmp_p
     watched.manager.apply([job("j", "s:1", file_sd_configs=({"files": (str(tmp_path / "*.json"),)},))])
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(watched.manager.run())
-        await settle()
-        assert watched.targets == {"j": ["f:1", "s:1"]}
+        await watched.sees("f:1", "s:1")
         (tmp_path / "b.json").write_text('[{"targets": ["f:2"]}]')
-        watched.clock.advance(LOOK_S)
-        await settle()
-        assert watched.targets == {"j": ["f:1", "f:2", "s:1"]}
+        await watched.sees("f:1", "f:2", "s:1")
         assert b'headrace_discovery_targets{job="j"} 3.0' in watched.telemetry.render()
         running.cancel()
 
@@ -79,11 +92,11 @@ async def test_a_job_that_is_gone_publishes_no_more(watched: Watched, tmp_path: 
     watched.manager.apply([job("j", file_sd_configs=({"files": (str(tmp_path / "*.json"),)},))])
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(watched.manager.run())
-        await settle()
+        await watched.sees("f:1")
         watched.manager.apply([])
         calls = watched.calls
         (tmp_path / "a.json").write_text('[{"targets": ["f:1", "f:2"]}]')
-        watched.clock.advance(1)
+        watched.clock.advance(LOOK_S)
         await settle()
         assert watched.calls == calls
         assert watched.manager.groups("j") == []
@@ -242,12 +255,11 @@ async def test_trouble_is_known_until_it_is_over(watched: Watched, tmp_path: Pat
     watched.manager.apply([job("j", file_sd_configs=({"files": (str(tmp_path / "*.json"),)},))])
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(watched.manager.run())
-        await settle()
+        await until(lambda: watched.manager.troubles("j"))
         [reason] = watched.manager.troubles("j")
         assert reason.startswith(f"file: {tmp_path}/a.json: not JSON")
         (tmp_path / "a.json").write_text('[{"targets": ["f:1"]}]')
-        watched.clock.advance(LOOK_S)
-        await settle()
+        await watched.sees("f:1")
         assert watched.manager.troubles("j") == []
         running.cancel()
 
