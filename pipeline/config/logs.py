@@ -101,6 +101,14 @@ def _encoding(name: str) -> str:
 Encoding = Annotated[Text, AfterValidator(_encoding)]
 
 
+class DecompressionConfig(Section):
+    """`decompression`: compressed files are read as what is in them. Without a format, by their first bytes."""
+
+    enabled: Boolean = False
+    initial_delay: GoDuration = 0.0
+    format: Literal["", "gz", "z", "bz2", "zst"] = ""
+
+
 class LogScrapeConfig(DiscoverySections):
     """One job of log files: `__path__` in the labels is the glob."""
 
@@ -108,11 +116,11 @@ class LogScrapeConfig(DiscoverySections):
     relabel_configs: tuple[RelabelField, ...] = ()
     pipeline_stages: tuple[PipelineStage, ...] = ()
     encoding: Encoding = ""
+    decompression: DecompressionConfig = DecompressionConfig()
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {
         **dict.fromkeys(_OTHER_SOURCES, _USE_PATHS),
         **foreign(_USE_PATHS, "consulagent"),
-        "decompression": NotYet(owner="Promtail"),
         "entry_parser": NotYet(("raw",), owner="Promtail", remedy="use pipeline_stages"),
     }
 

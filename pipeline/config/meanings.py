@@ -165,11 +165,16 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
     remote_write.MetadataConfig: {"send": "Accepted; headrace sends no metadata yet."},
     logs.LogsConfig: {
         "clients": "The backends for lines.",
-        "positions": "The positions file that is taken over into Kafka at the first start, Promtail's or headrace's own.",
+        "positions": "The positions file that is taken over into Kafka once, Promtail's or headrace's own.",
         "scrape_configs": "The log files.",
         "target_config": "How often to look for new files.",
         "file_watch_config": "How often to look for new lines (in a Promtail file: under `global`).",
         "limits_config": "How long lines may be, and how many may be read.",
+    },
+    logs.DecompressionConfig: {
+        "enabled": "Whether compressed files are read as what is in them.",
+        "initial_delay": "How long a file must have been left alone before it is read, so that its writer can finish.",
+        "format": "`gz`, `z` (zlib), `bz2` or `zst`; without it, what the first bytes say. Others are read as they are.",
     },
     logs.LimitsConfig: {
         "readline_rate_enabled": "Whether the number of lines a second is limited.",
@@ -205,6 +210,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "relabel_configs": f"For streams, before they enter Kafka. {_RULES}",
         "pipeline_stages": "What to do with each line; `cri: {}` for files of containerd and CRI-O. See "
         "[stages.md](stages.md).",
+        "decompression": "Whether compressed files are read.",
         "encoding": "The encoding of the files, by its IANA name; without it, UTF-8.",
     },
     stages.PipelineStage: stages.KEY_MEANINGS,

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, scrape_defaults, sd, stages
+from pipeline.config import (
+    http,
+    kafka,
+    logs,
+    promtail,
+    relabel,
+    remote_write,
+    root,
+    scrape,
+    scrape_defaults,
+    sd,
+    stages,
+)
 from pipeline.config.keys import key_of, shape
 from pipeline.config.meanings import MEANINGS
 from pipeline.config.section import Elsewhere, Section
@@ -41,6 +53,7 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("`remote_write[].metadata_config`", remote_write.MetadataConfig),
     ("`logs`", logs.LogsConfig),
     ("`logs.scrape_configs[]`", logs.LogScrapeConfig),
+    ("`logs.scrape_configs[].decompression`", logs.DecompressionConfig),
     ("`logs.limits_config`", logs.LimitsConfig),
     ("`pipeline_stages[]`", stages.PipelineStage),
     *((section.TITLE, section) for section in stages.sections()),

@@ -11,12 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.tail import siblings
+from pipeline.tail.compressed_reader import CompressedReader, open_file
 from pipeline.tail.reader import FileReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.tail.claims import Claims
+    from pipeline.tail.decompressing import Decompression
     from pipeline.tail.identity import FileKey
     from pipeline.tail.journal import Journal
     from pipeline.tail.metrics import TailMetrics
@@ -39,8 +41,10 @@ class Ancestry:
         metrics: TailMetrics,
         options: TailOptions,
         failed: Callable[[OSError], None],
+        wanted: Decompression | None = None,
     ) -> None:
-        """`failed` is told why a file could not be opened."""
+        """`failed` is told why a file could not be opened. `wanted`: read compressed files as what is in them."""
+        self._wanted = wanted
         self._job = job
         self._path = path
         self._journal = journal
@@ -55,7 +59,7 @@ class Ancestry:
 
         Raises OSError.
         """
-        reader = FileReader.open(self._job, self._path, self._options, real_path=at)
+        reader = open_file(self._job, self._path, self._options, real_path=at, wanted=self._wanted)
         if self._claims.take(reader.key, self._path):
             return reader
         reader.close()
@@ -64,7 +68,7 @@ class Ancestry:
     def open(self, real_path: str | None = None) -> FileReader | None:
         """Open and claim; None when it cannot be opened or belongs to another path."""
         try:
-            reader = FileReader.open(self._job, self._path, self._options, real_path=real_path)
+            reader = open_file(self._job, self._path, self._options, real_path=real_path, wanted=self._wanted)
         except OSError as error:
             self._failed(error)
             return None
@@ -86,8 +90,12 @@ class Ancestry:
         if reader.resume(position):
             return position
         if position.offset and not position.done and position.path == self._path:  # else: an inode number used again
+            unread = max(0, position.size - position.offset)
             self._metrics.truncations.inc()
-            log.info("%s was truncated or replaced while nobody looked: read from its beginning", self._path)
+            if unread:
+                self._metrics.lost_bytes.labels("truncated").inc(unread)
+            log.info("%s was truncated or replaced while nobody looked: read from its beginning; at least %d bytes "
+                     "were gone unread", self._path, unread)  # fmt: skip
         return None
 
     def _on_another_device(self, reader: FileReader) -> Position | None:
@@ -107,20 +115,26 @@ class Ancestry:
         `since_ns`: when the path was looked for the last time and was not there (Unix ns of file times). What has
         borne its name and a suffix since then was this path.
         """
-        remembered = [one for one in self._store.of_path(self._job, self._path) if one.key != current.key]
         found: list[tuple[FileReader, Position | None]] = []
-        found += [pair for one in remembered if (pair := self._find_again(one)) is not None]
+        for one in self._store.of_path(self._job, self._path):
+            pair = self._find_again(one) if one.key != current.key else self._replaced(current, one)
+            if pair is not None:
+                found.append(pair)
         found.sort(key=lambda pair: pair[0].mtime_ns)
         if self._store.get(current.key) is None:
             if found:
                 found += [(reader, None) for reader in self.between(found[-1][0], current)]
             elif since_ns is not None:
                 found += [(reader, None) for reader in self._newborn(current, since_ns)]
-        unread = [one for one in found if one[0].lag_bytes or (one[1] and one[1].partial_from is not None)]
-        for one in found:
-            if one not in unread:
-                self.give_back(one[0])
+        unread = [each for each in found if each[0].lag_bytes or (each[1] and each[1].partial_from is not None)]
+        for each in found:
+            if each not in unread:
+                self.give_back(each[0])
         return unread
+
+    def _replaced(self, current: FileReader, position: Position) -> tuple[FileReader, Position] | None:
+        """The path is a new file on the inode number of the former one, which may be there compressed."""
+        return None if position.done or current.fits(position) else self._compressed_since(position)
 
     def _find_again(self, position: Position) -> tuple[FileReader, Position] | None:
         key = position.key
@@ -132,9 +146,42 @@ class Ancestry:
             return reader, position
         if reader is not None:
             self.give_back(reader)
-        if self._claims.holder(key) is None:
-            self._vanished(position)
+        if self._claims.holder(key) is not None:
+            return None
+        if real_path is None and (position.size > position.offset or not position.done):
+            found = self._compressed_since(position)
+            if found is not None:
+                return found
+        self._vanished(position)
         return None
+
+    def _compressed_since(self, position: Position) -> tuple[FileReader, Position] | None:
+        """The file was rotated and compressed while nobody looked: what was unread of it is in there."""
+        for path in siblings.compressed(position.real_path):
+            try:
+                plain = FileReader.open(self._job, self._path, self._options, real_path=path)
+            except OSError as error:
+                self._failed(error)
+                continue
+            reader = CompressedReader(plain.fd, self._job, self._path, self._options)
+            reader.real_path = path
+            if self._fits(reader, position) and self._claims.take(reader.key, self._path):
+                reader.take_over(position)
+                self._journal.forget(position.key)
+                moved = replace(reader.position(position.partial_from, held=position.held), skipping=position.skipping)
+                self._journal.note(moved)
+                log.info("%s was rotated and compressed while nobody looked: the rest of it is read from %s",
+                         position.path, path)  # fmt: skip
+                return reader, moved
+            reader.close()
+        return None
+
+    def _fits(self, reader: CompressedReader, position: Position) -> bool:
+        try:
+            return reader.begins_with(position.fingerprint)
+        except OSError as error:
+            self._failed(error)
+            return False
 
     def _vanished(self, position: Position) -> None:
         self._journal.forget(position.key)

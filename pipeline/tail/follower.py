@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.tail.claims import Claims
+    from pipeline.tail.decompressing import Decompression
     from pipeline.tail.journal import Journal
     from pipeline.tail.lines import Decoder, Lines
     from pipeline.tail.metrics import TailMetrics
@@ -47,8 +48,11 @@ class PathFollower:
         claims: Claims,
         metrics: TailMetrics,
         options: TailOptions,
+        wanted: Decompression | None = None,
     ) -> None:
-        """`decoder` makes one that knows nothing yet: at the beginning, and after each error of the journal."""
+        """`decoder` makes one that knows nothing yet: at the beginning, and after each error of the journal. `wanted`:
+        compressed files are read as what is in them.
+        """
         self.job = job
         self.path = path
         self.streams = streams
@@ -65,7 +69,14 @@ class PathFollower:
         self._metrics = metrics
         self._options = options
         self._files = Ancestry(
-            job, path, journal=journal, claims=claims, metrics=metrics, options=options, failed=self._failed
+            job,
+            path,
+            journal=journal,
+            claims=claims,
+            metrics=metrics,
+            options=options,
+            failed=self._failed,
+            wanted=wanted,
         )
         self._chain: deque[FileReader] = deque()
         self._left: list[FileReader] = []

@@ -191,6 +191,8 @@ class Followers:
         Returns why not, empty for started, gone or being read under another name.
         """
         try:
+            if self._too_young(place[1], target):
+                return ""
             follower = self._made(place, target)
             # A path that was not there at the last look, or in our last life, may have been rotated away since.
             since_ns = None if target in self._fresh else self._scanned_ns
@@ -206,6 +208,13 @@ class Followers:
         if started:
             self._followers[place] = follower
         return ""
+
+    def _too_young(self, path: str, target: LogTarget) -> bool:
+        """Whether a file may still be being compressed. Raises OSError."""
+        wanted = target.decompression
+        if wanted is None or not wanted.initial_delay_s:
+            return False
+        return self._clock.now() - os.stat(path).st_mtime < wanted.initial_delay_s
 
     def _made(self, place: Place, target: LogTarget) -> PathFollower:
         job, path = place
@@ -223,6 +232,7 @@ class Followers:
             claims=self.claims,
             metrics=self._metrics,
             options=self._options,
+            wanted=target.decompression,
         )
         follower.target = target
         return follower

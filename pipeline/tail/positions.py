@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tail.identity import FileKey, Fingerprint
@@ -35,6 +35,10 @@ class Position:
     skipping: bool = False
     done: bool = False
     held: Held = ()
+
+    def at_size(self, size: int) -> Position:
+        """The same, of a file of this size."""
+        return replace(self, size=size)
 
 
 def to_row(position: Position) -> dict[str, Any]:

@@ -96,11 +96,15 @@ class FileReader:
         """Whether the file ends, so far, in a line without its newline."""
         return self.size > self.offset and not self.skipping
 
-    def resume(self, position: Position) -> bool:
-        """Go on from a position, if it is this file's: same head, and long enough. False: start anew."""
+    def fits(self, position: Position) -> bool:
+        """Whether a position is this file's: same head, and long enough. Raises OSError."""
         if position.fingerprint.size > self.size or position.offset > self.size:
             return False
-        if not position.fingerprint.fits(self.fd):
+        return position.fingerprint.fits(self.fd)
+
+    def resume(self, position: Position) -> bool:
+        """Go on from a position, if it is this file's. False: start anew."""
+        if not self.fits(position):
             return False
         self.offset = self._looked_to = position.offset
         self.skipping = position.skipping

@@ -1,7 +1,8 @@
 """Where a rotated file went, and what was rotated between two looks: the files beside a path that once were it.
 
 Rotation renames `app.log` to `app.log.1`, `app.log-20260102`, `0.log.20260102-030405`: the old name and a suffix, in
-the same folder. Compressed ones are left alone.
+the same folder. Compressed ones are another matter: what was read of them before they were compressed is found by
+their content.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOT_TEXT = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tmp")
+READABLE = (".gz", ".bz2", ".zst")
 _JOINTS = (".", "-", "_")
 
 
@@ -27,6 +29,23 @@ def locate(real_path: str, device: int, inode: int) -> str | None:
     except OSError:
         return None
     return None
+
+
+def compressed(real_path: str) -> list[str]:
+    """Compressed files that bear `real_path`'s name and a suffix, newest first."""
+    folder, name = os.path.split(real_path)
+    starts = tuple(name + joint for joint in _JOINTS)
+    found: list[tuple[int, str]] = []
+    try:
+        with os.scandir(folder) as entries:
+            found += [
+                (entry.stat().st_mtime_ns, entry.path)
+                for entry in entries
+                if entry.name.startswith(starts) and entry.name.endswith(READABLE) and entry.is_file()
+            ]
+    except OSError:
+        return []
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def rotated_since(real_path: str, mtime_ns: int, known: Callable[[int, int], bool]) -> list[str]:

