@@ -39,6 +39,11 @@ class Piece:
     block: bytes
     items: int
 
+    @property
+    def tenant(self) -> bytes:
+        """Whose it is, as the record's producer says; empty when it says nothing."""
+        return self.record.headers.get("tenant", b"")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -91,7 +96,7 @@ class RequestSize:
 
 
 def requests(pieces: Iterable[Piece], size: RequestSize) -> Iterator[list[Piece]]:
-    """The pieces in order, grouped into requests within the bounds, which are asked anew for each."""
+    """The pieces in order, grouped into requests of one tenant within the bounds, which are asked anew for each."""
     group: list[Piece] = []
     items = sent_bytes = decoded_bytes = 0
     for piece in pieces:
@@ -100,7 +105,13 @@ def requests(pieces: Iterable[Piece], size: RequestSize) -> Iterator[list[Piece]
         items += piece.items
         sent_bytes += len(piece.block)
         decoded_bytes += decoded
-        full = items > limits.max_items or sent_bytes > limits.max_bytes or decoded_bytes > limits.max_decoded_bytes
+        other = bool(group) and piece.tenant != group[-1].tenant
+        full = (
+            other
+            or items > limits.max_items
+            or sent_bytes > limits.max_bytes
+            or decoded_bytes > limits.max_decoded_bytes
+        )
         if group and full:
             yield group
             group, items, sent_bytes, decoded_bytes = [], piece.items, len(piece.block), decoded

@@ -143,7 +143,7 @@ class Deliverer:
         if lane.state is State.IDLE:
             lane.show(State.DELIVERING)
         started = self._clock.monotonic()
-        outcome = await self._client.send(body)
+        outcome = await self._client.send(body, pieces[0].tenant.decode(errors="replace"))
         took_s = self._clock.monotonic() - started
         if isinstance(outcome, Delivered):
             self._pace.took(took_s)

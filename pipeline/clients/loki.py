@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.clients import loki_json
 from pipeline.clients.profiles import LOKI
-from pipeline.clients.push import PushClient
+from pipeline.clients.push import TENANT, PushClient
 
 if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.config.logs import LokiClientConfig
 
 HEADERS = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
-TENANT = "X-Scope-OrgID"
 
 
 def loki_client(settings: LokiClientConfig, clock: Clock) -> PushClient:

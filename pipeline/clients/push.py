@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
@@ -20,11 +21,35 @@ if TYPE_CHECKING:
     from pipeline.config.http import HttpClientConfig
 
 
+TENANT = "X-Scope-OrgID"
+_TENANT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,148}[\x21-\x7e])?")
+
+
+def valid_tenant(tenant: str) -> bool:
+    """Whether it can be a header's value. What else a tenant may be, the backend knows."""
+    return _TENANT.fullmatch(tenant) is not None
+
+
+def invalid_tenant(tenant: str) -> Rejected:
+    """The outcome of what belongs to such a tenant."""
+    return Rejected("invalid_tenant", f"{tenant[:40]!r} cannot be a header of a request", 0)
+
+
+def with_tenant(headers: Mapping[str, str], tenant: str) -> Mapping[str, str]:
+    """The headers with this tenant in the place of any other."""
+    if not tenant:
+        return headers
+    others = {name: value for name, value in headers.items() if name.lower() != TENANT.lower()}
+    return others | {TENANT: tenant}
+
+
 class Client(Protocol):
     """A backend, as the delivering side sees it."""
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, tenant: str = "") -> Outcome:
         """Send one request body (a snappy block) once. Never raises for what the network or the backend does.
+
+        `tenant`: whose the content is, where a stage or a sender said so; it outranks the configured one.
 
         Cancelling is safe, but says nothing: the backend may or may not have the body.
         """
@@ -80,13 +105,15 @@ class PushClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, tenant: str = "") -> Outcome:
         """POST the body once; see `Client.send`."""
+        if tenant and not valid_tenant(tenant):
+            return invalid_tenant(tenant)
         try:
             encoded = self._encode(body)
         except (BadRecord, InvalidLabels) as error:
             return Rejected("unreadable", str(error), 0)
-        return (await self._post(encoded, self._headers)).outcome
+        return (await self._post(encoded, with_tenant(self._headers, tenant))).outcome
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """One request, and what came back."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from pipeline.clients.outcome import Delivered, Rejected
 from pipeline.clients.profiles import PROFILES, Profile
-from pipeline.clients.push import PushClient
+from pipeline.clients.push import PushClient, invalid_tenant, valid_tenant, with_tenant
 from pipeline.clients.request_v2 import Translator
 from topics.errors import BadRecord, InvalidLabels
 
@@ -51,22 +51,24 @@ class RemoteWrite2Client(PushClient):
         self._short = False
         self._translator = Translator()
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, tenant: str = "") -> Outcome:
         """See `Client.send`."""
+        if tenant and not valid_tenant(tenant):
+            return invalid_tenant(tenant)
         if self._first_only:
-            return (await self._post(body, self._first)).outcome
+            return (await self._post(body, with_tenant(self._first, tenant))).outcome
         try:
             translated = self._translator.translate(body)
         except (BadRecord, InvalidLabels) as error:
             return Rejected("unreadable", str(error), 0)
-        answer = await self._post(translated.block, self._headers)
+        answer = await self._post(translated.block, with_tenant(self._headers, tenant))
         said = isinstance(answer.outcome, Delivered)
         written = _written(answer.headers) if said else None
         if answer.status == 415 or (said and written is None and _has_data(translated)):
             why = "answers 415" if answer.status == 415 else "does not say what it has written"
             log.warning("backend %s %s to remote write 2.0: it gets 1.0 from now on", self._name, why)
             self._first_only = True
-            return (await self._post(body, self._first)).outcome
+            return (await self._post(body, with_tenant(self._first, tenant))).outcome
         if written is not None:
             self._compare(translated, written)
         return answer.outcome

@@ -216,6 +216,7 @@ class KafkaProducer:
             max_ts_ms=packed.max_ts_ms,
             producer=self._id,
             sequence=parcel.sequence,
+            tenant=packed.tenant,
             fragments=packed.fragments,
             extras=packed.extras,
         )
@@ -311,8 +312,9 @@ class KafkaAppender:
         return self._packer.next_due_s()
 
     def _pack(self, fragments: Sequence[Fragment], partition: int) -> list[Packed]:
-        """Fragments of one partition as records, none left behind in the packer."""
-        parts = (part for fragment in fragments for part in self._packer.parts(fragment))
+        """Fragments of one partition as records, none left behind in the packer. Those of a tenant stand together."""
+        by_tenant = sorted(fragments, key=lambda fragment: fragment.tenant)
+        parts = (part for fragment in by_tenant for part in self._packer.parts(fragment))
         records = [*(self._packer.add(part, 0.0) for part in parts), self._packer.close(partition)]
         return [packed for packed in records if packed is not None]
 

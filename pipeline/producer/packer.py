@@ -41,6 +41,7 @@ class Packed:
     min_ts_ms: int
     max_ts_ms: int
     fragments: tuple[int, ...] = ()
+    tenant: str = ""
     extras: int = 0
 
 
@@ -49,11 +50,12 @@ class Pile:
 
     __slots__ = (
         "_blocks", "_fragments", "_raw", "born_s", "extras", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes",
-        "samples", "series", "size_bytes",
+        "samples", "series", "size_bytes", "tenant",
     )  # fmt: skip
 
-    def __init__(self, partition: int, born_s: float) -> None:
+    def __init__(self, partition: int, born_s: float, tenant: str = "") -> None:
         self.partition = partition
+        self.tenant = tenant
         self.born_s = born_s
         self.size_bytes = 0
         self.raw_bytes = 0
@@ -100,6 +102,7 @@ class Pile:
         return Packed(
             *(self.partition, value, self.series, self.samples, self.min_ts_ms, self.max_ts_ms),
             fragments=tuple(told),
+            tenant=self.tenant,
             extras=self.extras,
         )
 
@@ -141,11 +144,20 @@ class Packer:
         return sum(pile.samples for pile in self._piles.values())
 
     def add(self, fragment: Fragment, now_s: float) -> Packed | None:
-        """Gather; returns a record when this fragment has filled one. `now_s`: monotonic seconds."""
+        """Gather; returns a record when this fragment has filled one, or when what was gathered is another tenant's.
+
+        `now_s`: monotonic seconds.
+        """
         pile = self._piles.get(fragment.partition)
+        others = None
+        if pile is not None and pile.tenant != fragment.tenant:
+            others = self._close(pile)
+            pile = None
         if pile is None:
-            pile = self._piles[fragment.partition] = Pile(fragment.partition, now_s)
+            pile = self._piles[fragment.partition] = Pile(fragment.partition, now_s, fragment.tenant)
         pile.add(fragment)
+        if others is not None:
+            return others
         full = pile.size_bytes >= self._record_bytes or pile.raw_bytes >= _RAW_BYTES
         return self._close(pile) if full else None
 

@@ -263,7 +263,7 @@ class Transactions:
 
     def _pack(self, fragments: Sequence[Fragment]) -> list[Packed]:
         records: list[Packed] = []
-        for fragment in fragments:
+        for fragment in sorted(fragments, key=lambda fragment: fragment.tenant):
             for part in self._packer.parts(fragment):
                 packed = self._packer.add(part, 0.0)
                 if packed is not None:
@@ -299,6 +299,7 @@ class Transactions:
             max_ts_ms=packed.max_ts_ms,
             producer=self._id,
             sequence=sequence,
+            tenant=packed.tenant,
             fragments=packed.fragments,
         )
 

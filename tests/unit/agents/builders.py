@@ -78,6 +78,7 @@ class ScriptedClient:
         self._script = script if callable(script) else iter(list(script)).__next__
         self._listed = not callable(script)
         self.bodies: list[bytes] = []
+        self.tenants: list[str] = []
         self.accepted: list[bytes] = []
         self.closed = 0
         self.hook: Callable[[], None] = lambda: None
@@ -85,8 +86,9 @@ class ScriptedClient:
     async def open(self) -> None:
         pass
 
-    async def send(self, body: bytes) -> Outcome:
+    async def send(self, body: bytes, tenant: str = "") -> Outcome:
         self.bodies.append(body)
+        self.tenants.append(tenant)
         self.hook()
         outcome: Outcome
         if self._listed:

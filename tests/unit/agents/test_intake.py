@@ -275,7 +275,7 @@ async def test_a_backlog_never_waits():
 
 
 def _slow(send, delay_s: float):
-    async def slow(body: bytes):
+    async def slow(body: bytes, tenant=""):
         await asyncio.sleep(delay_s)
         return await send(body)
 

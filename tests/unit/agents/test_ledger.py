@@ -73,7 +73,7 @@ async def test_cancelling_gives_back_what_had_no_outcome():
     class Hanging:
         closed = 0
 
-        async def send(self, body: bytes):
+        async def send(self, body: bytes, tenant: str = ""):
             started.set()
             await asyncio.Event().wait()
 

@@ -160,3 +160,16 @@ def test_the_parts_of_a_cut_fragment_keep_tenant_and_extras():
     parts = list(packer.parts(whole))
     assert len(parts) > 1
     assert {(part.tenant, part.extras) for part in parts} == {("a", EXEMPLARS)}
+
+
+def test_a_record_never_mixes_tenants():
+    packer = _packer(record_bytes=10**9)
+    whose = ("", "", "a", "b", "b", "")
+    records = [packer.add(replace(numbered(0, number, 1), tenant=tenant), 0.0) for number, tenant in enumerate(whose)]
+    found = [*(one for one in records if one is not None), *packer.due(10.0)]
+    assert [(one.tenant, _values(one.value)) for one in found] == [("", [0, 1]), ("a", [2]), ("b", [3, 4]), ("", [5])]
+
+
+def test_the_parts_of_a_large_fragment_are_the_tenants():
+    packer = _packer(max_message_bytes=64 * KIB)
+    assert {part.tenant for part in packer.parts(replace(numbered(0, 0, 5000), tenant="a"))} == {"a"}
