@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,16 +15,16 @@ from pipeline.discovery.kubernetes import KubernetesDiscovery, discoverer
 from pipeline.discovery.kubernetes.access import find_access
 from tests.support import kubernetes_objects as objects
 from tests.support.discovering import Found, discovering, surroundings
-from tests.support.kustomize import render
+from tests.support.pods import grant_rights_of_the_manifests
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from tests.support.kubernetes_api import KubernetesApi
 
 pytestmark = pytest.mark.kubernetes
 
-BASE = Path(__file__).resolve().parents[2] / "k8s/base"
 ALL = {"node": True, "namespace": True, "deployment": True, "job": True, "cronjob": True}
 
 
@@ -42,14 +41,6 @@ def as_account(api: KubernetesApi, folder: Path, **settings: Any) -> AbstractAsy
     around = surroundings("kubernetes", clock=SystemClock())
     find = functools.partial(find_access, account=folder, environ=environ)
     return discovering(KubernetesDiscovery(KubernetesSDConfig.model_validate(settings), around, find), around)
-
-
-def grant_rights_of_the_manifests(api: KubernetesApi) -> None:
-    """The service accounts, roles and bindings of k8s/base, as they are."""
-    kinds = ("Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding")
-    documents = [one for one in render(BASE) if one["kind"] in kinds]
-    assert {one["kind"] for one in documents} == set(kinds)
-    api.apply(*sorted(documents, key=lambda one: kinds.index(one["kind"])))
 
 
 async def test_pods_services_and_slices_come_change_and_go(kubernetes_api: KubernetesApi) -> None:

@@ -37,6 +37,7 @@ class ScriptedKubernetes:
         self._objects: dict[str, dict[str, Object]] = {}
         self._history: list[tuple[int, str, str, Object]] = []
         self._watches: list[asyncio.Queue[bytes | None]] = []
+        self._transports: list[asyncio.WriteTransport] = []
 
     def put(self, resource: str, *objects: Object) -> None:
         """Add objects or change them; watches are told."""
@@ -69,6 +70,11 @@ class ScriptedKubernetes:
         """End every watch."""
         for queue in self._watches:
             queue.put_nowait(None)
+
+    def cut(self) -> None:
+        """Break the connection of every watch, as a server that dies does."""
+        for transport in self._transports:
+            transport.abort()
 
     @property
     def watches(self) -> int:
@@ -142,6 +148,9 @@ class ScriptedKubernetes:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         queue.resource = resource  # type: ignore[attr-defined]
         self._watches.append(queue)
+        transport = request.transport
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transports.append(transport)
         try:
             for when, of, what, one in self._history:
                 if when > version and of == resource:
@@ -150,4 +159,5 @@ class ScriptedKubernetes:
                 await response.write(line)
         finally:
             self._watches.remove(queue)
+            self._transports.remove(transport)
         return response
