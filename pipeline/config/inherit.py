@@ -49,9 +49,9 @@ def inherit(data: Any, defaults: Mapping[str, Any] | None = None) -> None:
         if isinstance(job, dict):
             _resolve_job(job, defaults)
     backends = data.get("remote_write")
-    if defaults["metric_name_validation_scheme"] == "legacy":
-        for backend in backends if isinstance(backends, list) else []:
-            _mark(backend, "write_relabel_configs")
+    for backend in backends if isinstance(backends, list) else []:
+        if isinstance(backend, dict):
+            _resolve_backend(backend, defaults)
 
 
 def _resolve_global(section: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +86,14 @@ def _resolve_job(job: dict[str, Any], defaults: Mapping[str, Any]) -> None:
         _mark(job, "relabel_configs", "metric_relabel_configs")
 
 
+def _resolve_backend(backend: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    """An empty name counts as none; rules follow the validation scheme of `global`."""
+    if backend.get("name") == "":
+        del backend["name"]
+    if defaults["metric_name_validation_scheme"] == "legacy":
+        _mark(backend, "write_relabel_configs")
+
+
 def _resolve_names(job: dict[str, Any], defaults: Mapping[str, Any]) -> None:
     """The escaping scheme follows the validation scheme of whoever gave that, the job or `global`."""
     own = job.get("metric_name_validation_scheme")
@@ -96,9 +104,9 @@ def _resolve_names(job: dict[str, Any], defaults: Mapping[str, Any]) -> None:
         job["metric_name_escaping_scheme"] = followed
 
 
-def _mark(section: Any, *keys: str) -> None:
+def _mark(section: dict[str, Any], *keys: str) -> None:
     """What is valid in a rule depends on where it stands: let those of the `legacy` scheme be known."""
-    for key in keys if isinstance(section, dict) else ():
+    for key in keys:
         rules = section.get(key)
         if isinstance(rules, list):
             section[key] = [LegacyRule(rule) if isinstance(rule, dict) else rule for rule in rules]

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,20 +36,41 @@ def load(config_file: Path, *, promtail_file: Path | None = None, environ: Mappi
 
     A Promtail file takes the place of `logs`, which must then be absent from `config_file`.
     """
-    return _Loader(environ).load(config_file, promtail_file)
+    return read(config_file, promtail_file=promtail_file, environ=environ).config
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, and its files as they were read: the tree, which knows the lines, and the section."""
+
+    config: Config
+    files: tuple[tuple[Tree, Section], ...]
+
+
+def read(
+    config_file: Path,
+    *,
+    promtail_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    other_files: bool = True,
+) -> Loaded:
+    """As `load`, for who wants to say more about it. Without `other_files`, `scrape_config_files` are left unread."""
+    return _Loader(environ, other_files=other_files).load(config_file, promtail_file)
 
 
 class _Loader:
     """One load: the files read so far, with what is wrong in each."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, other_files: bool) -> None:
         self._environ = environ
+        self._other_files = other_files
         self._trees: list[Tree] = []
+        self._files: list[tuple[Tree, Section]] = []
         self._jobs: list[tuple[Tree, tuple[str | int, ...]]] = []
         self._log_jobs: list[tuple[Tree, tuple[str | int, ...]]] = []
         self._backends: list[tuple[str, Tree, tuple[str | int, ...]]] = []
 
-    def load(self, config_file: Path, promtail_file: Path | None) -> Config:
+    def load(self, config_file: Path, promtail_file: Path | None) -> Loaded:
         tree, config = self._read(Config, config_file, config_file.absolute().parent)
         self._jobs.append((tree, ("scrape_configs",)))
         self._log_jobs.append((tree, ("logs", "scrape_configs")))
@@ -64,7 +86,8 @@ class _Loader:
         problems = [problem for one in self._trees for problem in sorted(one.problems, key=lambda each: each.line)]
         if problems or config is None:
             raise ConfigError(problems)
-        return config.with_notes(note for one in self._trees for note in sorted(one.notes, key=lambda each: each.line))
+        notes = [note for one in self._trees for note in sorted(one.notes, key=lambda each: each.line)]
+        return Loaded(config.with_notes(notes), tuple(self._files))
 
     def _read(
         self, section: type[_S], path: Path, directory: Path, defaults: Mapping[str, Any] | None = None
@@ -81,6 +104,7 @@ class _Loader:
             tree.problems += list(problems_of(error, tree))
             return tree, None
         tree.notes += [tree.problem(where, found.message, found.remedy) for where, found in advice(read)]
+        self._files.append((tree, read))
         return tree, read
 
     def _with_scrape_files(self, tree: Tree, config: Config, config_file: Path) -> Config:
@@ -92,7 +116,7 @@ class _Loader:
                 where = ("scrape_config_files", index)
                 tree.problems.append(tree.problem(where, f'invalid scrape config file path "{pattern}"', remedy))
                 continue
-            for path in _matching(pattern, config_file):
+            for path in _matching(pattern, config_file) if self._other_files else ():
                 part, read = self._read(ScrapeConfigFile, path, path.absolute().parent, defaults)
                 self._jobs.append((part, ("scrape_configs",)))
                 jobs += read.scrape_configs if read is not None else ()

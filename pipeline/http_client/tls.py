@@ -6,6 +6,7 @@ import contextlib
 import os
 import ssl
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,14 +62,21 @@ def build(config: TLSConfig) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.hostname_checks_common_name = False  # as Go: names stand in the certificate's SAN
-    if config.min_version in ("TLS10", "TLS11") or config.max_version in ("TLS10", "TLS11"):
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 has no such version at its usual level
-    if config.min_version:
-        context.minimum_version = VERSIONS[config.min_version]
-    if config.max_version:
-        context.maximum_version = VERSIONS[config.max_version]
+    _bound(context, config)
     _add_identity(context, config)
     return context
+
+
+def _bound(context: ssl.SSLContext, config: TLSConfig) -> None:
+    """Keep to `min_version` and `max_version`."""
+    if {config.min_version, config.max_version} & {"TLS10", "TLS11"}:
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 has no such version at its usual level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # whoever writes TLS10 into a file knows its age
+        if config.min_version:
+            context.minimum_version = VERSIONS[config.min_version]
+        if config.max_version:
+            context.maximum_version = VERSIONS[config.max_version]
 
 
 def _with_authorities(config: TLSConfig) -> ssl.SSLContext:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.server import Server
+from tests.support.server import Server, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,8 @@ master_process off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 512; }}
+worker_rlimit_nofile 16384;
+events {{ worker_connections 12000; }}
 http {{
     access_log off;
     default_type "text/plain; version=0.0.4; charset=utf-8";
@@ -73,3 +74,49 @@ class Nginx(Server):
         half = file.with_name(f".{file.name}.half")
         half.write_bytes(body)
         half.replace(file)
+
+
+_SECURE = """\
+    server {{
+        listen 127.0.0.1:{tls_port} ssl;
+        root {root};
+        ssl_certificate {pki}/server.pem;
+        ssl_certificate_key {pki}/server.key;
+        ssl_protocols {protocols};
+        ssl_ciphers DEFAULT:@SECLEVEL=0;
+        ssl_client_certificate {pki}/ca.pem;
+        ssl_verify_client {verify};
+        add_header X-Protocol $ssl_protocol;
+        add_header X-Client $ssl_client_serial;
+        location /secret/ {{ auth_basic "targets"; auth_basic_user_file {pki}/users; }}
+    }}
+}}
+"""
+
+
+class SecureNginx(Nginx):
+    """An nginx that also listens with TLS, by the certificates in `pki` (see pki.py).
+
+    With `verify` on it wants a client certificate. What lies below `/secret/` wants a user of the file `users`.
+    """
+
+    def __init__(self, program: Path, pki: Path, *, verify: bool = False, protocols: str = "TLSv1.2 TLSv1.3") -> None:
+        super().__init__(program)
+        self.pki = pki
+        self.tls_port = free_port()
+        self._verify = "on" if verify else "off"
+        self._protocols = protocols
+
+    def prepare(self) -> None:
+        """Write the configuration."""
+        super().prepare()
+        path = self.folder / "nginx.conf"
+        more = _SECURE.format(
+            tls_port=self.tls_port, root=self.root, pki=self.pki, verify=self._verify, protocols=self._protocols
+        )
+        path.write_text(path.read_text().rstrip().removesuffix("}") + more)
+
+    @property
+    def tls_url(self) -> str:
+        """Its base URL with TLS; the certificate names localhost."""
+        return f"https://localhost:{self.tls_port}"

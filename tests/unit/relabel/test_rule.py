@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.relabel.regex import Regex
 from pipeline.relabel.program import Program
+from pipeline.relabel.regex import Regex
 from pipeline.relabel.rule import Action, RelabelRule
 
 STRANGERS: list[tuple[str, Any]] = [
