@@ -25,6 +25,7 @@ MOST_BYTES = 256 * 1024 * 1024
 
 _FIRST_BYTES = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
+_STEP_BYTES = 4 * 1024 * 1024  # decompressed at once: a few milliseconds
 _IDLE_S = 300.0  # as Go's client, and so as Prometheus
 
 
@@ -135,7 +136,7 @@ class BulkReader:
         content_type = reply.headers.get("content-type", "")
         encoding = reply.headers.get("content-encoding", "")
         location = reply.headers.get("location", "")
-        return Answer(reply.status, reply.reason, content_type, decoded(body, encoding, most_bytes), location)
+        return Answer(reply.status, reply.reason, content_type, await decoded(body, encoding, most_bytes), location)
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -190,11 +191,14 @@ class _Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go: to the end of what is there, in a buffer that grows."""
-        if self._filled == len(self._buffer):
+        size = len(self._buffer)
+        if self._filled == size:
             needed = self._reply.needed if self._reply else 0
-            grown = bytearray(max(needed, 2 * len(self._buffer)))
-            grown[: self._filled] = self._view
-            self._use(grown)
+            # No further than to where it is seen that the answer is too large.
+            wanted = min(max(needed, 2 * size), self._most_bytes + MAX_HEAD_BYTES + 1)
+            self._view.release()
+            self._buffer += bytes(max(wanted - size, 1))  # in place where that can be: a copy would need both at once
+            self._view = memoryview(self._buffer)
         return self._view[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -265,8 +269,8 @@ class TooLarge(BadReply):
         super().__init__(f"the answer is larger than {most_bytes:,} bytes, the most that is read")
 
 
-def decoded(body: bytes, encoding: str, most_bytes: int) -> bytes:
-    """The body decompressed. Raises BadReply, TooLarge."""
+async def decoded(body: bytes, encoding: str, most_bytes: int) -> bytes:
+    """The body decompressed, with pauses so that others may run. Raises BadReply, TooLarge."""
     if encoding in ("", "identity"):
         if len(body) > most_bytes:
             raise TooLarge(most_bytes)
@@ -274,23 +278,27 @@ def decoded(body: bytes, encoding: str, most_bytes: int) -> bytes:
     if encoding not in ("gzip", "x-gzip"):
         raise BadReply(f"the content encoding {encoding!r} was not asked for")
     try:
-        return _gunzipped(body, most_bytes)
+        return await _gunzipped(body, most_bytes)
     except zlib.error:
         # The library's words quote the bytes that it met: a message that is another one at every scrape.
         raise BadReply("the body is not gzip, though its Content-Encoding says so") from None
 
 
-def _gunzipped(body: bytes, most_bytes: int) -> bytes:
+async def _gunzipped(body: bytes, most_bytes: int) -> bytes:
     """All members of a gzip body, one after the other (RFC 1952, 2.2). Raises BadReply, zlib.error."""
-    members: list[bytes] = []
+    parts: list[bytes] = []
     room = most_bytes
     while body:
         member = zlib.decompressobj(_GZIP)
-        members.append(member.decompress(body, room + 1))
-        room -= len(members[-1])
-        if room < 0:
-            raise TooLarge(most_bytes)
-        if not member.eof:
-            raise BadReply("the body is not whole gzip: it ends before its end")
+        while not member.eof:
+            parts.append(member.decompress(body, min(room + 1, _STEP_BYTES)))
+            room -= len(parts[-1])
+            if room < 0:
+                raise TooLarge(most_bytes)
+            body = member.unconsumed_tail
+            if not body and not member.eof and len(parts[-1]) < _STEP_BYTES:
+                raise BadReply("the body is not whole gzip: it ends before its end")
+            if len(parts[-1]) == _STEP_BYTES:
+                await asyncio.sleep(0)
         body = member.unused_data.lstrip(b"\0")  # padding between members is allowed, as gzip itself does
-    return members[0] if len(members) == 1 else b"".join(members)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -172,7 +172,7 @@ class HttpClient:
                 body = await _bounded(response, most_bytes)
                 found = response.headers
                 content_type, location = found.get("Content-Type", ""), found.get("Location", "")
-                body = decoded(body, found.get("Content-Encoding", ""), most_bytes)
+                body = await decoded(body, found.get("Content-Encoding", ""), most_bytes)
                 return Answer(response.status, response.reason or "", content_type, body, location)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise translate(error, str(hop.url)) from None
