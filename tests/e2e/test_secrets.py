@@ -31,6 +31,22 @@ def config_of(refusing: str, folder: Path) -> dict[str, Any]:
         "authorization": {"authorization": {"credentials": SECRET}},
         "headers": {"headers": {"X-Key": SECRET}},
         "more": {"http_headers": {"X-Key": {"secrets": [SECRET]}}},
+        "oauth2": {
+            "oauth2": {
+                "client_id": "u",
+                "client_secret": SECRET,
+                "token_url": f"http://u:{SECRET}@{address}/token?key={SECRET}",
+                "endpoint_params": {"key": SECRET},
+            }
+        },
+        "assertion": {
+            "oauth2": {
+                "client_id": "u",
+                "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                "client_certificate_key": SECRET,
+                "token_url": f"{refusing}/token",
+            }
+        },
     }
     remote_write = [{"name": name, "url": f"{refusing}/api/v1/write", **way} for name, way in ways.items()]
     remote_write += [
@@ -39,6 +55,13 @@ def config_of(refusing: str, folder: Path) -> dict[str, Any]:
         {"name": "nohost", "url": f"http://u:{SECRET}@no-such-host.invalid/w?token={SECRET}"},
         {"name": "noscheme", "url": f"gopher://u:{SECRET}@127.0.0.1/w?token={SECRET}"},
         {"name": "tls", "url": f"https://u:{SECRET}@{address}/w", "tls_config": {"insecure_skip_verify": True}},
+        {"name": "key", "url": f"https://{address}/w", "tls_config": {"cert": "c", "key": SECRET}},
+        {
+            "name": "tunnel",
+            "url": f"https://{address}/x",
+            "proxy_url": f"http://u:{SECRET}@{address}",
+            "proxy_connect_header": {"X-Key": [SECRET]},
+        },
     ]
     return {
         "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
