@@ -13,9 +13,10 @@ from pipeline.roles.discovered_jobs import log_job
 from pipeline.roles.discovery_page import DiscoveryPage
 from pipeline.roles.door import away
 from pipeline.roles.log_targets import LogTargets
+from pipeline.roles.tail_page import Wish, view
 from pipeline.tail.manager import TailManager
 from pipeline.tail.metrics import TailMetrics
-from pipeline.tail.options import TailOptions
+from pipeline.tail.options import LineLimits, TailOptions
 from pipeline.web.pages import page
 from topics.errors import ConfigError, Problem
 
@@ -99,6 +100,7 @@ class TailerRole:
                 ("kafka", self._config.kafka, config.kafka),
                 ("topics", self._config.topics, config.topics),
                 ("producer", self._config.producer, config.producer),
+                ("limits_config", self._config.logs.limits_config, config.logs.limits_config),
                 ("positions.filename", self._config.logs.positions.filename, config.logs.positions.filename),
             )
             if old != new
@@ -135,9 +137,11 @@ class TailerRole:
     def _discovered(self) -> dict[str, DiscoveredJob]:
         return {config.job_name: log_job(config, self._targets) for config in self._config.logs.scrape_configs}
 
-    async def _page(self, _request: web.Request) -> web.Response:
+    async def _page(self, request: web.Request) -> web.Response:
         is_ready, reason = self.ready()
-        return page("tail.html.j2", ready=is_ready, reason=reason, **self.status())
+        status = self.status()
+        shown = view(status.pop("files"), Wish.of(request.query))
+        return page("tail.html.j2", ready=is_ready, reason=reason, **status, **shown)
 
     def config_text(self) -> str:
         """The configuration in force."""
@@ -147,9 +151,19 @@ class TailerRole:
 def options_of(config: Config) -> TailOptions:
     """Promtail's rhythms; globs are looked at more often than it does, most of all where the kernel does not tell."""
     usual = TailOptions()
+    asked = config.logs.limits_config
+    limits = LineLimits(
+        max_line_bytes=asked.max_line_size,
+        truncate=asked.max_line_size_truncate,
+        readline_rate_enabled=asked.readline_rate_enabled,
+        readline_rate=asked.readline_rate,
+        readline_burst=asked.readline_burst,
+        readline_rate_drop=asked.readline_rate_drop,
+    )
     return dataclasses.replace(
         usual,
         poll_s=max(0.01, config.logs.file_watch_config.min_poll_frequency),
+        limits=limits,
         rescan_s=max(0.01, min(usual.rescan_s, config.logs.target_config.sync_period)),
         rescan_told_s=max(0.01, min(usual.rescan_told_s, config.logs.target_config.sync_period)),
         # A line that no record can hold would stop its file for ever.
