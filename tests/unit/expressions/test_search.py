@@ -41,7 +41,7 @@ def test_a_plain_word_is_found_without_the_engine(text, expected):
 
 @pytest.mark.parametrize("expression", ["(?<a", "(", r"a\C", "(?=x)", "\ud800"])
 def test_what_re2_refuses_is_refused(expression):
-    with pytest.raises(ValueError, match="RE2|UTF-8"):
+    with pytest.raises(ValueError, match=r"RE2|UTF-8"):
         Search(expression)
 
 
