@@ -9,7 +9,7 @@ import re
 
 _WORD = r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+"
 _TYPE = re.compile(rf"{_WORD}(?:/{_WORD})?")
-_PARAMETER = re.compile(rf'\s*;\s*({_WORD})\s*=\s*(?:({_WORD})|"((?:\\.|[^"\r\n])*)")')
+_PARAMETER = re.compile(rf'\s*;\s*({_WORD})\s*=\s*(?:({_WORD})|"((?:\\[^\r\n]|[^"\\\r\n])*+)")')
 _ESCAPE = re.compile(r'\\([()<>@,;:\\"/\[\]?=])')
 
 

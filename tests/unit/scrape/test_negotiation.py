@@ -74,6 +74,7 @@ def test_what_is_not_known_needs_a_fallback(content_type: str, words: str) -> No
 def test_quoted_parameters_lose_their_quotes_and_escapes() -> None:
     assert media_type.parse('a/b; x="y\\"z\\q;"; c = d') == ("a/b", {"x": 'y"z\\q;', "c": "d"})
     assert media_type.parse('a/b; x="y') is None
+    assert media_type.parse('a/b; x="' + "\\" * 5000) is None
     assert media_type.parse("a/b; x=y; x=y") == ("a/b", {"x": "y"})
 
 
