@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.http_client import HttpClient
@@ -17,6 +17,7 @@ from pipeline.scrape.pieces import Pieces
 from pipeline.scrape.report import Report
 from pipeline.scrape.resolved import Resolved, Resolver
 from pipeline.scrape.series import SeriesMaker
+from pipeline.scrape.target import CLASSIC, CUSTOM_BUCKETS, NATIVE
 from topics.errors import ScrapeFailed
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ class ScrapePool:
 
     def _configure(self) -> None:
         self._resolver = Resolver(self.config)
+        self._options = CacheOptions.of(self.config)
         self._metric_relabel = Program(self.config.metric_relabel_configs)
         self._fetcher = _Limited(self)
         self._pieces = Pieces(self._around.appender.partitions)
@@ -233,7 +235,7 @@ class ScrapePool:
             limits=SeriesLimits.of(self.config),
             pieces=self._pieces,
         )
-        options = CacheOptions.of(self.config)
+        options = self._options_of(target)
         if before is None:
             cache = SeriesCache(maker, options)
         else:
@@ -255,6 +257,20 @@ class ScrapePool:
         if before is not None:
             loop.state = before.state
         self._active[target] = _Running(loop, self._spawn(_run_after(after, loop)))
+
+    def _options_of(self, target: Target) -> CacheOptions:
+        """The job's, with what relabelling says of this target's histograms."""
+        job = self._options.parsing
+        flags = (
+            target.flag(NATIVE, job.native_histograms),
+            target.flag(CLASSIC, job.classic_too),
+            target.flag(CUSTOM_BUCKETS, job.to_custom_buckets),
+        )
+        if flags == (job.native_histograms, job.classic_too, job.to_custom_buckets):
+            return self._options
+        native, classic, custom = flags
+        parsing = replace(job, native_histograms=native, classic_too=classic, to_custom_buckets=custom)
+        return replace(self._options, parsing=parsing)
 
     def _remove(self, target: Target) -> None:
         running = self._active.pop(target)

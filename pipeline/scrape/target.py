@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
 ADDRESS, SCHEME, METRICS_PATH = "__address__", "__scheme__", "__metrics_path__"
 INTERVAL, TIMEOUT, PARAM = "__scrape_interval__", "__scrape_timeout__", "__param_"
+NATIVE = "__scrape_native_histograms__"
+CLASSIC = "__always_scrape_classic_histograms__"
+CUSTOM_BUCKETS = "__convert_classic_histograms_to_nhcb__"
+_FLAGS = {
+    CUSTOM_BUCKETS: "convert classic histograms to nhcb",
+    CLASSIC: "always scrape classic histograms",
+    NATIVE: "scrape native histograms",
+}
 META, RESERVED = "__meta_", "__"
+# As Go's strconv.ParseBool reads them.
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _PATH_SAFE = "/$&+,:;=@"  # what Go leaves as it is in a path
 
 
@@ -79,6 +90,11 @@ class Target:
         """The same in every process, for ever; decides when within the interval the target is scraped."""
         return xxh3_64_intdigest(keys.canonical(self.labels) + self.url.encode())
 
+    def flag(self, name: str, otherwise: bool) -> bool:
+        """What the label `NATIVE`, `CLASSIC` or `CUSTOM_BUCKETS` says; `otherwise` where rules have taken it away."""
+        value = dict(self.labels).get(name, "")
+        return value in _TRUE if value else otherwise
+
     @cached_property
     def interval_s(self) -> float:
         """Seconds from one scrape to the next."""
@@ -111,6 +127,9 @@ def discovered_labels(config: ScrapeConfig, own: Mapping[str, str], group: Mappi
         TIMEOUT: format_duration(config.scrape_timeout),
         METRICS_PATH: config.metrics_path,
         SCHEME: config.scheme,
+        CUSTOM_BUCKETS: _go(config.convert_classic_histograms_to_nhcb),
+        CLASSIC: _go(config.always_scrape_classic_histograms),
+        NATIVE: _go(config.scrape_native_histograms),
     }
     defaults |= {f"{PARAM}{name}": values[0] for name, values in config.params.items() if values}
     for name, value in defaults.items():
@@ -133,6 +152,7 @@ def make_target(config: ScrapeConfig, relabel: Program, discovered: Mapping[str,
     if "/" in address:
         raise BadTarget(f'"{address}" is not a valid hostname')
     _check_times(found.get(INTERVAL, ""), found.get(TIMEOUT, ""))
+    _check_flags(found)
     found = {name: value for name, value in found.items() if not name.startswith(META)}
     found.setdefault("instance", address)
     try:
@@ -158,6 +178,17 @@ def _check_times(interval: str, timeout: str) -> None:
     interval_s, timeout_s = _seconds(interval, "interval"), _seconds(timeout, "timeout")
     if timeout_s > interval_s:
         raise BadTarget(f'scrape timeout cannot be greater than scrape interval ("{timeout}" > "{interval}")')
+
+
+def _check_flags(found: Mapping[str, str]) -> None:
+    for name, what in _FLAGS.items():
+        value = found.get(name, "")
+        if value and value not in _TRUE | _FALSE:
+            raise BadTarget(f'error parsing {what}: strconv.ParseBool: parsing "{value}": invalid syntax')
+
+
+def _go(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _seconds(text: str, what: str) -> float:

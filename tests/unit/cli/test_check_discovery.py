@@ -34,9 +34,12 @@ TARGETS = [
     {"targets": ["bad/file:3"], "labels": {"env": "prod"}},
 ]
 DEFAULTS = {
+    "__always_scrape_classic_histograms__": "false",
+    "__convert_classic_histograms_to_nhcb__": "false",
     "__metrics_path__": "/metrics",
     "__scheme__": "http",
     "__scrape_interval__": "1m",
+    "__scrape_native_histograms__": "false",
     "__scrape_timeout__": "10s",
     "job": "web",
 }

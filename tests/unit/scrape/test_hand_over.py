@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from pipeline.discovery.target_group import TargetGroup
 from pipeline.scrape.resolved import Resolver
+from pipeline.scrape.target import NATIVE
 from tests.support.scraping import samples_of
 from tests.unit.scrape.test_pool import INTERVAL_S, Scene, settle
 
@@ -192,3 +193,12 @@ async def test_a_group_is_relabelled_once_as_long_as_it_stays() -> None:
         assert before == after
         assert [old is new for old, new in zip(before, after, strict=True)] == [True, False, True]
         assert list(resolver.resolve(groups[:1]).targets) == before[:1]
+
+
+async def test_a_target_may_have_its_histograms_scraped_otherwise_than_the_job() -> None:
+    async with shared() as one:
+        native = {"target_label": NATIVE, "replacement": "true", "source_labels": ("__address__",), "regex": "h:2"}
+        one.pool.reconfigure(one.config(relabel_configs=(native,)), one.around, one.pool.client)
+        one.sync("h:1", "h:2")
+        found = [loop.cache._options.parsing.native_histograms for loop in one.pool.loops]
+        assert found == [False, True]

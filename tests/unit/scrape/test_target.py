@@ -8,7 +8,7 @@ from pipeline.config.scrape import ScrapeConfig
 from pipeline.discovery.target_group import TargetGroup
 from pipeline.relabel.program import Program
 from pipeline.relabel.rule import RelabelRule
-from pipeline.scrape.target import BadTarget, Target, offset_seed, targets_of
+from pipeline.scrape.target import CLASSIC, CUSTOM_BUCKETS, NATIVE, BadTarget, Target, offset_seed, targets_of
 
 
 def found(
@@ -30,6 +30,20 @@ def test_a_target_has_an_address_a_job_and_an_instance() -> None:
     target = target_of({"__address__": "h:1"}, {"env": "p"})
     assert target.public == {"env": "p", "instance": "h:1", "job": "j"}
     assert target.url == "http://h:1/metrics"
+
+
+def test_how_histograms_are_scraped_stands_in_labels_and_can_be_changed_for_a_target() -> None:
+    target = target_of({"__address__": "h:1", NATIVE: "T", CLASSIC: "0"}, convert_classic_histograms_to_nhcb=True)
+    assert [target.flag(name, otherwise=False) for name in (NATIVE, CLASSIC, CUSTOM_BUCKETS)] == [True, False, True]
+    assert target.public == {"instance": "h:1", "job": "j"}
+    assert Target((), (), {}).flag(NATIVE, otherwise=True) is True
+
+
+def test_a_targets_key_is_that_of_its_series() -> None:
+    one, other = target_of({"__address__": "h:1", "instance": "x"}), target_of({"__address__": "h:2", "instance": "x"})
+    assert one.key == other.key
+    assert one != other
+    assert one.key != target_of({"__address__": "h:1"}).key
 
 
 def test_its_own_labels_win_over_the_groups_and_both_over_the_jobs() -> None:
@@ -70,6 +84,10 @@ def test_relabelling_may_drop_a_target() -> None:
         ({"__address__": "h:1", "__scrape_interval__": "0s"}, "scrape interval cannot be 0"),
         ({"__address__": "h:1", "__scrape_timeout__": "2m"}, "cannot be greater than scrape interval"),
         ({"__address__": "h:1", "x": "\ud800"}, "UTF-8"),
+        (
+            {"__address__": "h:1", "__scrape_native_histograms__": "yes"},
+            'error parsing scrape native histograms: strconv.ParseBool: parsing "yes": invalid syntax',
+        ),
     ],
 )
 def test_a_target_that_cannot_be_scraped_says_why(own: dict[str, str], words: str) -> None:
