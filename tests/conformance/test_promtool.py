@@ -59,6 +59,7 @@ EXEMPT = (
     Exempt(r"(remote|queue|metadata)\.(round_robin_dns|sample_age_limit|send_interval|max_samples_per_send)", _ANY,
            "A key that headrace does not act on"),
     Exempt(r"queue\.min_shards", "exp|under", "A `min_shards` above 50"),
+    Exempt(r"(global|scrape)\.scrape_protocols", "protocols2", "`OpenMetricsText2.0.0`"),
     Exempt(r"document", "versions crossed", "A `min_version` above"),
     Exempt(r"document", "two documents", "A second document"),
 )  # fmt: skip

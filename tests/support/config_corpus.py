@@ -18,7 +18,8 @@ VALUES = {
     "day": "1d", "ms": "5ms", "spaced": "'1 h'", "go_duration": "1.5s", "size": "10MB", "size_i": "1.5MiB",
     "file": "present.txt", "absent": "absent.txt", "url": "http://host:9/path", "no_url": "':bad'", "utf8": "'é b'",
     "dollar": "$1", "var": "${1}_x", "mixed": "a$1.b", "TLS12": "TLS12", "upper": "REPLACE", "legacy": "legacy",
-    "protocols": "[PrometheusProto, PrometheusText0.0.4]", "protocol": "OpenMetricsText1.0.0", "list_map": "[{a: b}]",
+    "protocols": "[PrometheusProto, PrometheusText0.0.4]",
+    "protocols2": "[OpenMetricsText2.0.0]", "protocol": "OpenMetricsText1.0.0", "list_map": "[{a: b}]",
     "map_list": "{a: [b]}", "map_null": "{a: }", "labels": "{a: b, c: '1'}", "bad_label": "{'a-b': c}", "dots": "dots",
     "nested": "[[a]]", "port": "[host:9]", "target_url": "['http://host']", "regex": "'(a)'", "bad_regex": "'(a'",
 }  # fmt: skip
