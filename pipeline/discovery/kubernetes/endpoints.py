@@ -30,7 +30,7 @@ class EndpointsRole(Role):
 
     def group(self, one: EndpointGroup, known: Known) -> TargetGroup:
         """Its endpoints, then the ports of their pods that no endpoint covers."""
-        source = self.source(f"{one.namespace}/{one.name}")
+        source = self.source(one.key)
         service = known[SERVICES.name].get(one.service)
         of_service = service.labels if service else {}
         labels = {**one.labels, **of_service, **self._namespace_labels(one, known)}

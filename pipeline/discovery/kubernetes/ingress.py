@@ -26,7 +26,7 @@ class IngressRole(Role):
     def group(self, one: Ingress, known: Known) -> TargetGroup:
         """All paths; by https where a host of `tls` covers the rule's."""
         labels = {**one.labels, **self._namespace_labels(one, known)}
-        return TargetGroup(self.source(f"{one.namespace}/{one.name}"), tuple(_targets(one)), labels)
+        return TargetGroup(self.source(one.key), tuple(_targets(one)), labels)
 
 
 def _targets(ingress: Ingress) -> Iterator[dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline.discovery.kubernetes.names import (
     NAMESPACE,
     controller,
+    key_of,
     label_labels,
     meta,
     object_labels,
@@ -38,6 +39,11 @@ class Object:
     def of(cls, one: Json) -> Self:
         """From the API's JSON; any part of it may be absent."""
         raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """What it is known by within its kind."""
+        return key_of(self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class PodRole(Role):
 
     def group(self, one: Pod, known: Known) -> TargetGroup:
         """All its containers, init containers last."""
-        source = self.source(f"{one.namespace}/{one.name}")
+        source = self.source(one.key)
         node = known[NODES.name].get(one.node) if self.attach.node else None
         if not one.ip or (self.attach.node and node is None):
             return TargetGroup(source, (), {})

@@ -26,7 +26,7 @@ class ServiceRole(Role):
     def group(self, one: Service, known: Known) -> TargetGroup:
         """All its ports."""
         labels = {**one.labels, **self._namespace_labels(one, known)}
-        return TargetGroup(self.source(f"{one.namespace}/{one.name}"), tuple(_targets(one)), labels)
+        return TargetGroup(self.source(one.key), tuple(_targets(one)), labels)
 
 
 def _targets(service: Service) -> Iterator[dict[str, str]]:

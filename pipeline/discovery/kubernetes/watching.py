@@ -37,9 +37,11 @@ GATHER_S = 0.25
 """How long changes are gathered after a publication."""
 _AT_ONCE = 500
 """Groups that are made before others get their turn."""
-_ROLES: dict[str, type[Role]] = {
+
+ROLES: dict[str, type[Role]] = {
     role.NAME: role for role in (EndpointsRole, EndpointSliceRole, IngressRole, NodeRole, PodRole, ServiceRole)
 }
+"""Every role by its name."""
 
 
 class KubernetesDiscovery:
@@ -55,7 +57,7 @@ class KubernetesDiscovery:
         self._clock = around.clock
         self._trouble = around.trouble
         self._find = find
-        self._role = _ROLES[settings.role](settings.attach_metadata)
+        self._role = ROLES[settings.role](settings.attach_metadata)
         self._resources = {one.name: one for one in self._watched()}
         self._known: dict[str, dict[str, Object]] = {name: {} for name in self._resources}
         # For each link: key of what is leant on → keys of those that lean on it.
