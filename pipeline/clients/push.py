@@ -11,12 +11,14 @@ from pipeline.clients.backoff import retry_after_s
 from pipeline.clients.classify import DETAIL_BYTES, classify
 from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import GENERIC
+from pipeline.clients.signing.signer import NotSigned
 from pipeline.http_client import HttpClient, HttpFailed
 from pipeline.http_client.errors import TimedOut
 from topics.errors import BadRecord, InvalidLabels
 
 if TYPE_CHECKING:
     from pipeline.clients.profiles import Profile
+    from pipeline.clients.signing.signer import Signer
     from pipeline.clock import Clock
     from pipeline.config.http import HttpClientConfig
 
@@ -80,6 +82,7 @@ class PushClient:
         clock: Clock,
         profile: Profile = GENERIC,
         encode: Callable[[bytes], bytes] = bytes,
+        signer: Signer | None = None,
     ) -> None:
         """`encode` makes of a snappy block what this backend wants to have."""
         self._http = HttpClient(config)
@@ -89,6 +92,7 @@ class PushClient:
         self._clock = clock
         self._profile = profile
         self._encode = encode
+        self._signer = signer
 
     async def open(self) -> None:
         """Ready for `send`; connects to nothing yet."""
@@ -97,6 +101,8 @@ class PushClient:
     async def close(self) -> None:
         """Close connections; requests in flight fail. May be called twice."""
         await self._http.close()
+        if self._signer is not None:
+            await self._signer.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -117,6 +123,11 @@ class PushClient:
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """One request, and what came back."""
+        if self._signer is not None:
+            try:
+                headers = {**headers, **await self._signer.headers("POST", self._url, headers, body)}
+            except NotSigned as error:
+                return Answer(Retry(str(error)) if error.retriable else Refused("credentials_unavailable", str(error)))
         request = self._http.request("POST", self._url, timeout_s=self._timeout_s, headers=headers, body=body)
         try:
             async with request as response:

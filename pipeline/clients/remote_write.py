@@ -14,6 +14,7 @@ from pipeline.clients.outcome import Delivered, Rejected
 from pipeline.clients.profiles import PROFILES, Profile
 from pipeline.clients.push import PushClient, invalid_tenant, valid_tenant, with_tenant
 from pipeline.clients.request_v2 import Translator
+from pipeline.clients.signing.signer import Signer, signer_of
 from topics.errors import BadRecord, InvalidLabels
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RemoteWrite2Client(PushClient):
 
     def __init__(self, settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock) -> None:
         """`headers`: those that the configuration adds."""
-        super().__init__(settings, **_request(settings, {**headers, **HEADERS_V2}), clock=clock)
+        super().__init__(settings, **_request(settings, {**headers, **HEADERS_V2}, clock), clock=clock)
         self._name = settings.name
         self._first = {**headers, **HEADERS}
         self._first_only = False
@@ -89,7 +90,7 @@ def remote_write_client(settings: RemoteWriteConfig, clock: Clock) -> PushClient
     configured = {name: value.reveal() for name, value in settings.headers.items()}
     if settings.protobuf_message == V2:
         return RemoteWrite2Client(settings, configured, clock)
-    return PushClient(settings, **_request(settings, configured | HEADERS), clock=clock)
+    return PushClient(settings, **_request(settings, configured | HEADERS, clock), clock=clock)
 
 
 class _Request(TypedDict):
@@ -97,14 +98,16 @@ class _Request(TypedDict):
     timeout_s: float
     headers: Mapping[str, str]
     profile: Profile
+    signer: Signer | None
 
 
-def _request(settings: RemoteWriteConfig, headers: Mapping[str, str]) -> _Request:
+def _request(settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock) -> _Request:
     return {
         "url": settings.url,
         "timeout_s": settings.remote_timeout,
         "headers": headers,
         "profile": PROFILES[settings.profile],
+        "signer": signer_of(settings, clock),
     }
 
 

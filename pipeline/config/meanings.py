@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.config import http, kafka, logs, promtail, relabel, remote_write, root, scrape, sd, stages
+from pipeline.config import cloud_auth, http, kafka, logs, promtail, relabel, remote_write, root, scrape, sd, stages
 from pipeline.config.section import Section
 
 _SCRAPE_DEFAULTS = {
@@ -145,11 +145,57 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "protobuf_message": "Remote write 1.0 or 2.0. A receiver that does not know 2.0 gets 1.0; the log says so.",
         "send_exemplars": "Whether exemplars are sent too. Kafka holds them in any case.",
         "send_native_histograms": "Whether native histograms are sent too; else they count as ruled out by this key.",
+        "sigv4": "AWS signatures, for Amazon Managed Service for Prometheus; needs `headrace[aws]`.",
+        "azuread": "Tokens of Microsoft Entra, for Azure Monitor; needs `headrace[azure]`.",
+        "google_iam": "Tokens of Google, for Cloud Monitoring; needs `headrace[google]`.",
         "profile": "headrace's own: whose words its answers hold. `generic` knows those of all of them.",
         "headers": "Headers of every request; values are treated as secrets.",
         "write_relabel_configs": f"For series on their way to this backend. {_RULES}",
         "queue_config": "Size of requests, delays between attempts.",
         "metadata_config": "Accepted; headrace sends no metadata yet.",
+    },
+    cloud_auth.SigV4Config: {
+        "region": "Without one, that of AWS's default chain.",
+        "access_key": "With `secret_key`; without both, AWS's default chain: environment, profile, IRSA, instance.",
+        "secret_key": "The secret of the key.",
+        "profile": "A profile of AWS's own configuration files.",
+        "role_arn": "A role to assume.",
+        "external_id": "What the role's owner asks for.",
+        "session_name": "How the role's session is called.",
+        "tags": "Tags of the role's session.",
+        "use_fips_sts_endpoint": "Whether the role is asked for at an endpoint with FIPS.",
+        "service_name": "What is signed for; `aps` without one.",
+    },
+    cloud_auth.AzureADConfig: {
+        "cloud": "`AzurePublic` `AzureGovernment` or `AzureChina`.",
+        "managed_identity": "That of the machine or pod.",
+        "workload_identity": "A Kubernetes service account that Entra trusts.",
+        "oauth": "An application with a secret.",
+        "sdk": "Whatever the environment offers, by the SDK's own chain.",
+        "certificate": "An application with a certificate.",
+        "scope": "Another one than that of Azure Monitor.",
+    },
+    cloud_auth.AzureManagedIdentity: {"client_id": "That of a user-assigned identity; without one, the system's."},
+    cloud_auth.AzureWorkloadIdentity: {
+        "client_id": "That of the application or identity.",
+        "tenant_id": "Its tenant.",
+        "token_file_path": "The projected token; else `AZURE_FEDERATED_TOKEN_FILE`, else where the webhook puts it.",
+    },
+    cloud_auth.AzureOAuth: {
+        "client_id": "That of the application.",
+        "client_secret": "Its secret.",
+        "tenant_id": "Its tenant.",
+    },
+    cloud_auth.AzureSDK: {"tenant_id": "The tenant of the identity."},
+    cloud_auth.AzureCertificate: {
+        "client_id": "That of the application.",
+        "tenant_id": "Its tenant.",
+        "certificate_path": "Certificate and key, PEM or PFX in one file.",
+        "certificate_password": "The password of the file.",
+        "send_certificate_chain": "Whether the chain goes along, for trust by subject name and issuer.",
+    },
+    cloud_auth.GoogleIAMConfig: {
+        "credentials_file": "A service account's file; without one, Google's application default credentials.",
     },
     remote_write.QueueConfig: {
         "max_samples_per_send": "The most samples in a request. Without it, the agent chooses by bytes.",
@@ -190,7 +236,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "batchwait": "Accepted with a warning: headrace sends at once when the line is free.",
         "batchsize": "The most bytes of lines in a request.",
         "timeout": "How long a request may take.",
-        "drop_lines": "headrace's own: lines that this backend is not to have: `{app=\"shop\"} |= \"/healthz\"`.",
+        "drop_lines": 'headrace\'s own: lines that this backend is not to have: `{app="shop"} |= "/healthz"`.',
         "backoff_config": "Delays between attempts.",
         "tenant_id": "Sent as `X-Scope-OrgID`.",
         "format": "headrace's own: `protobuf`, or `json` (gzipped) for endpoints that read nothing else.",

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from pipeline.config import (
+    cloud_auth,
     http,
     kafka,
     logs,
@@ -49,6 +50,14 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("`oauth2`", http.OAuth2),
     ("`tls_config`", http.TLSConfig),
     ("`remote_write[]`", remote_write.RemoteWriteConfig),
+    ("`remote_write[].sigv4`", cloud_auth.SigV4Config),
+    ("`remote_write[].azuread`", cloud_auth.AzureADConfig),
+    ("`remote_write[].azuread.managed_identity`", cloud_auth.AzureManagedIdentity),
+    ("`remote_write[].azuread.workload_identity`", cloud_auth.AzureWorkloadIdentity),
+    ("`remote_write[].azuread.oauth`", cloud_auth.AzureOAuth),
+    ("`remote_write[].azuread.sdk`", cloud_auth.AzureSDK),
+    ("`remote_write[].azuread.certificate`", cloud_auth.AzureCertificate),
+    ("`remote_write[].google_iam`", cloud_auth.GoogleIAMConfig),
     ("`remote_write[].queue_config`", remote_write.QueueConfig),
     ("`remote_write[].metadata_config`", remote_write.MetadataConfig),
     ("`logs`", logs.LogsConfig),

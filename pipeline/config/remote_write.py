@@ -8,11 +8,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from pipeline.config.cloud_auth import AzureADConfig, GoogleIAMConfig, SigV4Config
 from pipeline.config.environment import ExpandedSecret
 from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url, unknown_scheme
 from pipeline.config.relabel import RelabelField
 from pipeline.config.section import Fault, Foreign, NotYet, Section, faults
 from pipeline.config.units import Boolean, Duration, Integer, Text, above_zero, between
+
+CLOUDS = ("sigv4", "azuread", "google_iam")
 
 
 class QueueConfig(Section):
@@ -98,6 +101,9 @@ class RemoteWriteConfig(HttpClientConfig):
     protobuf_message: Literal["prometheus.WriteRequest", "io.prometheus.write.v2.Request"] = "prometheus.WriteRequest"
     send_exemplars: Boolean = False
     send_native_histograms: Boolean = False
+    sigv4: SigV4Config | None = None
+    azuread: AzureADConfig | None = None
+    google_iam: GoogleIAMConfig | None = None
     profile: BackendProfile = "generic"
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
@@ -105,13 +111,24 @@ class RemoteWriteConfig(HttpClientConfig):
     metadata_config: MetadataConfig = MetadataConfig()
     enable_http2: Boolean = False
 
+    # A bare `sigv4:` is what AWS's default chain needs.
+    BARE: ClassVar[frozenset[str]] = HttpClientConfig.BARE | frozenset(CLOUDS)
+
     FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
         "round_robin_dns": NotYet(("false",)),
         "failed_request_logging": NotYet(("false",)),
-        "sigv4": NotYet(presence=True),
-        "azuread": NotYet(presence=True),
-        "google_iam": NotYet(presence=True),
     }
+
+    def faults(self) -> Iterator[Fault]:
+        """One way to say who we are."""
+        yield from super().faults()
+        ways = ("basic_auth", "authorization", "bearer_token", "bearer_token_file", "oauth2", *CLOUDS)
+        given = [name for name in ways if getattr(self, name)]
+        if len(given) > 1 and set(given) & set(CLOUDS):
+            message = (
+                "at most one of basic_auth, authorization, oauth2, sigv4, azuread and google_iam must be configured"
+            )
+            yield Fault(message, f"keep one of {', '.join(given)}")
 
     def warnings(self) -> Iterator[Fault]:
         """Nothing is sent by an unknown scheme."""

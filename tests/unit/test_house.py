@@ -31,8 +31,8 @@ DOORS = {
     "aiokafka": ("agents/", "pipeline/producer/", "pipeline/ownership/", "topics/admin.py"),
     "re2": ("pipeline/relabel/", "pipeline/expressions/search.py"),
     "jmespath": ("pipeline/expressions/json_path.py",),
-    "yaml": ("pipeline/config/", "pipeline/demo/"),
-    "google": ("topics/",),
+    "yaml": ("pipeline/config/", "pipeline/demo/", "pipeline/discovery/kubernetes/access.py"),
+    "google": ("topics/", "pipeline/clients/signing/google_iam.py"),
     "snappy": ("topics/compression.py",),
     "cramjam": ("topics/compression.py",),
     "jgo": ("pipeline/devbroker/",),
@@ -43,7 +43,8 @@ DOORS = {
     "kubernetes": ("pipeline/discovery/",),
     "cryptography": ("pipeline/http_client/assertion.py",),
     "dns": ("pipeline/discovery/dns.py",),
-    "botocore": ("pipeline/discovery/ec2.py",),
+    "botocore": ("pipeline/discovery/ec2.py", "pipeline/clients/signing/sigv4.py"),
+    "azure": ("pipeline/clients/signing/azuread.py",),
 }
 
 

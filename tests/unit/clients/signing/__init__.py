@@ -1,0 +1,1 @@
+"""Signers, checked by code that is not theirs."""
