@@ -173,6 +173,8 @@ class KubernetesDiscovery:
 
     def _fresh(self) -> Iterator[TargetGroup]:
         """The groups that changed since they were last asked for; those that cannot be made yet stay marked."""
+        if not any(self._is_ready(namespace) for namespace, _ in self._reflectors):
+            return
         ready: dict[str, bool] = {}
         objects = self._known[self._role.RESOURCE.name]
         for key in list(self._dirty):
