@@ -13,7 +13,7 @@ from pipeline.config.environment import ExpandedFilePath, ExpandedSecret, Expand
 from pipeline.config.proxy import ProxyConfig
 from pipeline.config.section import Fault, Section, fault, faults
 from pipeline.config.tls import TLSConfig
-from pipeline.config.units import Boolean, Secret, Text
+from pipeline.config.units import NONE_IF_EMPTY, Boolean, Secret, Text
 from pipeline.config.url import URL, redacted_url, unknown_scheme
 
 __all__ = [
@@ -64,8 +64,8 @@ class HttpClientConfig(ProxyConfig):
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
     oauth2: OAuth2 | None = None
-    bearer_token: ExpandedSecret | None = None
-    bearer_token_file: ExpandedFilePath | None = None
+    bearer_token: Annotated[ExpandedSecret | None, NONE_IF_EMPTY] = None
+    bearer_token_file: Annotated[ExpandedFilePath | None, NONE_IF_EMPTY] = None
     tls_config: TLSConfig = TLSConfig()
     follow_redirects: Boolean = True
     enable_http2: Boolean = True

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from pipeline.config.environment import Context, ExpandedSecret, ExpandedText
 from pipeline.config.section import Fault, Section, fault
-from pipeline.config.units import Boolean, Text
+from pipeline.config.units import NONE_IF_EMPTY, Boolean, Text
 from pipeline.config.url import URL
 
 # As Go reads them: the first that is set to something counts.
 _VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUEST_METHOD")
-
-
-def _absent(value: Any) -> Any:
-    return None if value == "" else value
 
 
 def _spoken(url: str | None) -> str | None:
@@ -30,9 +26,7 @@ def _spoken(url: str | None) -> str | None:
 class ProxyConfig(Section):
     """The keys of a proxy: those of a section that talks to somebody."""
 
-    proxy_url: Annotated[URL | None, BeforeValidator(_absent), AfterValidator(_spoken)] = Field(
-        default=None, repr=False
-    )
+    proxy_url: Annotated[URL | None, NONE_IF_EMPTY, AfterValidator(_spoken)] = Field(default=None, repr=False)
     no_proxy: ExpandedText = ""
     proxy_from_environment: Boolean = False
     proxy_connect_header: dict[Text, tuple[ExpandedSecret, ...]] = Field(default_factory=dict)

@@ -10,10 +10,10 @@ from pydantic import Field
 from pipeline.config.discovery import ExternalLabels, JobName
 from pipeline.config.http import HttpClientConfig
 from pipeline.config.relabel import RelabelField
-from pipeline.config.scrape_defaults import ScrapeDefaults, ScrapeProtocol, ScrapeProtocols, no_text_is, protocols_for
+from pipeline.config.scrape_defaults import ScrapeDefaults, ScrapeProtocol, ScrapeProtocols, protocols_for
 from pipeline.config.sd import DiscoverySections, foreign
 from pipeline.config.section import Elsewhere, Fault, Foreign, NotYet, Section
-from pipeline.config.units import Boolean, Count, Duration, Number, Text, above_zero, format_duration
+from pipeline.config.units import NONE_IF_EMPTY, Boolean, Count, Duration, Number, Text, above_zero, format_duration
 from pipeline.relabel.rule import valid_legacy_name
 
 _FAILURES = "remove the key; failures are on the page of targets and in the log"
@@ -55,7 +55,7 @@ class ScrapeConfig(ScrapeDefaults, DiscoverySections, HttpClientConfig):
     scrape_protocols: ScrapeProtocols = Field(
         default_factory=lambda data: protocols_for(data.get("scrape_native_histograms", False))
     )
-    fallback_scrape_protocol: Annotated[ScrapeProtocol | None, no_text_is(None)] = None
+    fallback_scrape_protocol: Annotated[ScrapeProtocol | None, NONE_IF_EMPTY] = None
     native_histogram_bucket_limit: Count = 0
     native_histogram_min_bucket_factor: Number = 0.0
     metrics_path: Text = "/metrics"

@@ -31,7 +31,7 @@ def escaping_for(validation: str) -> EscapingScheme:
     return "underscores" if validation == "legacy" else "allow-utf-8"
 
 
-def no_text_is(default: str | None) -> BeforeValidator:
+def _no_text_is(default: str) -> BeforeValidator:
     """An empty text counts as not given, as in Prometheus."""
 
     def check(value: Any) -> Any:
@@ -61,7 +61,7 @@ class ScrapeDefaults(Section):
     label_name_length_limit: Count = 0
     label_value_length_limit: Count = 0
     keep_dropped_targets: Count = 0
-    metric_name_validation_scheme: Annotated[ValidationScheme, no_text_is("utf8")] = "utf8"
+    metric_name_validation_scheme: Annotated[ValidationScheme, _no_text_is("utf8")] = "utf8"
     metric_name_escaping_scheme: EscapingScheme = Field(
         default_factory=lambda data: escaping_for(data.get("metric_name_validation_scheme", ""))
     )

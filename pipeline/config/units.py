@@ -213,6 +213,14 @@ GoDuration = Annotated[float, BeforeValidator(_go_duration), PlainSerializer(for
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, when_used="json")]
 
 
+def _given(value: Any) -> Any:
+    return None if value == "" else value
+
+
+NONE_IF_EMPTY = BeforeValidator(_given)
+"""An empty text counts as not given, as in Prometheus."""
+
+
 def above_zero(default: str) -> AfterValidator:
     """A check of a duration; `default` is what to propose."""
 

@@ -102,8 +102,9 @@ class HttpClient:
         """Send a request; the answer's head is there on entry, its body may be read until the block is left.
 
         Whatever the network does comes out as one of the `HttpFailed` tree, also while the body is read inside the
-        block; any status is an answer, not an error. `timeout_s` covers the whole block. `headers` win over configured
-        ones. Cancelling is safe: the connection is closed, and what the server did with the request is not known.
+        block; any status is an answer, not an error. `timeout_s` covers the whole block. `headers` stand beside the
+        configured ones, but for Authorization, which they replace. Cancelling is safe: the connection is closed, and
+        what the server did with the request is not known.
         """
         assert self._session is not None, "HttpClient is used inside `async with`"
         until_s = _now_s() + timeout_s
@@ -231,15 +232,17 @@ class HttpClient:
 
     def _headers(self, hop: Hop, headers: Mapping[str, str] | None, token: Token | None) -> CIMultiDict[str]:
         merged = CIMultiDict[str]()
-        for name, value in self._credentials.headers(strange=hop.strange):
-            merged.add(name, value)
-        if token is not None:
-            merged["Authorization"] = token.header
-        if hop.url.user is not None:  # credentials in the URL come first, as in Prometheus
-            merged["Authorization"] = basic(hop.url.user, hop.url.password or "")
         for name, value in (headers or {}).items():
             if not (hop.strange and name.lower() in SENSITIVE):
                 merged[name] = value
+        given = "Authorization" in merged
+        for name, value in self._credentials.headers(strange=hop.strange):
+            if name != "Authorization" or not given:
+                merged.add(name, value)  # beside those of the caller, as in Prometheus
+        if token is not None and not given:
+            merged["Authorization"] = token.header
+        if hop.url.user is not None and not given:  # credentials in the URL come first, as in Prometheus
+            merged["Authorization"] = basic(hop.url.user, hop.url.password or "")
         if hop.referer:
             merged.setdefault("Referer", hop.referer)
         return merged

@@ -53,7 +53,6 @@ EXEMPT = (
     Exempt(r"tls_key\.key", _ANY, "A certificate in a file with its key written inline"),
     Exempt(r".*_sd\.refresh_interval|remote\.remote_timeout|queue\.min_backoff", "zero", "An interval, timeout"),
     Exempt(r"(remote|queue|dns_sd_type|consul_sd)\.\w+", "null", "A key without a value"),
-    Exempt(r"kubernetes_sd\.bearer_token_file", "empty", "An empty `bearer_token_file`"),
     Exempt(r"relabel\w*\.source_labels|top\.scrape_config_files", "null_list", "An empty item"),
     Exempt(r"remote\.name", _ANY, "The name of a backend"),
     Exempt(r"(remote|queue|metadata)\.(round_robin_dns|sample_age_limit|send_interval|max_samples_per_send)", _ANY,

@@ -115,6 +115,18 @@ async def test_http_headers_send_every_value(receiver):
     assert await get(config(**raw), receiver.url) == (200, "a,b,c")
 
 
+async def test_headers_of_the_request_stand_beside_the_configured_ones(receiver):
+    async def head(request: web.Request, body: bytes) -> Answer:
+        return Answer(200, text=",".join(request.headers.getall("Accept") + request.headers.getall("Authorization")))
+
+    receiver.script = head
+    raw = {"http_headers": {"Accept": {"values": ["b"]}}, "bearer_token": "configured"}
+    own = {"Accept": "a"}
+    assert await get(config(**raw), receiver.url, headers=own) == (200, "a,b,Bearer configured")
+    own["Authorization"] = "own"
+    assert await get(config(**raw), receiver.url, headers=own) == (200, "a,b,own")
+
+
 async def test_credentials_in_the_url_win_as_in_prometheus(receiver):
     url = receiver.url.replace("http://", "http://me:pass@")
     await get(config(bearer_token="tok"), url)
