@@ -6,7 +6,6 @@ promtool shows the labels that discovery itself of Prometheus makes, so this hol
 from __future__ import annotations
 
 import json
-import re
 import socketserver
 import subprocess
 import threading
@@ -77,16 +76,8 @@ def found_by(program: Path, file: Path, job: str) -> tuple[list[Any], list[Any]]
     return pairs(json.loads(done.stdout)), pairs(json.loads(ours.stdout))
 
 
-# Prometheus 3.15's labels by which rules switch histograms target by target.
-HISTOGRAMS = re.compile("__.*_histograms?(_to_nhcb)?__")
-
-
 def pairs(found: list[dict[str, Any]]) -> list[Any]:
-    return sorted((_sorted(one["discoveredLabels"]), _sorted(one["labels"])) for one in found)
-
-
-def _sorted(labels: dict[str, str]) -> list[tuple[str, str]]:
-    return sorted((name, value) for name, value in labels.items() if not HISTOGRAMS.fullmatch(name))
+    return sorted((sorted(one["discoveredLabels"].items()), sorted(one["labels"].items())) for one in found)
 
 
 def written(folder: Path, **discovery: Any) -> Path:

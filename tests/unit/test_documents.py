@@ -65,7 +65,7 @@ def test_the_examples_of_the_readme_load_and_mean_what_the_text_says(tmp_path: P
 
 @every_document
 def test_every_command_that_is_named_exists(path: Path) -> None:
-    named = re.findall(r"(?<![\w./-])headrace +([a-z]+)(?: +([a-z]+))?", code_of(path))
+    named = re.findall(r"(?<![\w./-])headrace +([a-z]+)(?: +([a-z]+(?:-[a-z]+)*))?", code_of(path))
     missing = [first for first, _ in named if first not in COMMANDS]
     groups = {name for name, command in COMMAND_OF.items() if isinstance(command, click.Group)}
     missing += [

@@ -177,6 +177,23 @@ async def test_groups_that_did_not_change_are_the_same_objects(scripted: dict[st
         running.cancel()
 
 
+async def test_a_group_published_again_as_it_was_is_no_news(watched: Watched, scripted: dict[str, Scripted]) -> None:
+    watched.manager.apply([filed("j", "a")])
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(watched.manager.run())
+        await settle()
+        scripted["a"].say("s", "h:1")
+        await settle()
+        [before] = watched.manager.groups("j")
+        scripted["a"].say("s", "h:1")
+        scripted["a"].say("never there")
+        watched.clock.advance(GATHER_S)
+        await settle()
+        assert watched.calls == 1
+        assert watched.manager.groups("j")[0] is before
+        running.cancel()
+
+
 async def test_equal_entries_share_one_discoverer(watched: Watched, scripted: dict[str, Scripted]) -> None:
     watched.manager.apply([filed("j", "a"), filed("k", "a")])
     async with asyncio.TaskGroup() as tasks:
