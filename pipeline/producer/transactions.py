@@ -101,6 +101,7 @@ class Transactions:
         self._sequences: dict[int, int] = defaultdict(int)
         self._why_not = "connecting"
         self._writing_since_s: float | None = None
+        self._in_doubt = True
         self._acked_records = self._acked_lines = self._pending_lines = self._refused_lines = 0
         self.partitions = 0
         topic = places.lines
@@ -125,6 +126,7 @@ class Transactions:
         except KafkaUnavailable as error:
             self._why_not = f"{self._brokers}: {error}"
             raise
+        self._in_doubt = False
         self._id = f"{self._name}-{secrets.token_hex(4)}"
         self._sequences.clear()
 
@@ -140,11 +142,12 @@ class Transactions:
         again. Cancelled, it leaves the same doubt.
         """
         producer = self._producer
-        if producer is None:
-            raise TransactionFailed("no transaction was open: an earlier one failed")
+        if producer is None or self._in_doubt:
+            raise TransactionFailed("no transaction can be begun: an earlier one failed")
         records = self._pack(fragments)
         self._pending_lines = sum(packed.samples for packed in records)
         self._writing_since_s = begin_s = self._clock.monotonic()
+        self._in_doubt = True
         try:
             await self._transact(producer, records, memory)
         except (
@@ -154,6 +157,7 @@ class Transactions:
             self._why_not = f"{self._brokers}: {error!r}"
             raise TransactionFailed(f"a transaction of {self._places.transactional_id} failed: {error!r}") from error
         else:
+            self._in_doubt = False
             self._committed(records, self._clock.monotonic() - begin_s)
         finally:
             self._writing_since_s = None
@@ -161,19 +165,21 @@ class Transactions:
 
     async def close(self) -> None:
         """Let the client go. A transaction that is open ends by its timeout, or when the next writer opens."""
+        self._in_doubt = True
         producer, self._producer = self._producer, None
         if producer is not None:
             await abandon(producer)
 
     def state(self) -> str:
         """`connected`, or in words why not."""
-        if self._producer is None:
-            return self._why_not
         if self._writing_since_s is not None:
             silent_s = self._clock.monotonic() - self._writing_since_s
-            if silent_s > _SILENT_S:
-                return f"no acknowledgement from {self._brokers} for {silent_s:.0f} s"
-        return "connected"
+            return (
+                "connected"
+                if silent_s <= _SILENT_S
+                else f"no acknowledgement from {self._brokers} for {silent_s:.0f} s"
+            )
+        return self._why_not if self._in_doubt else "connected"
 
     def status(self) -> dict[str, Any]:
         """What the status page shows; as the producer's own."""

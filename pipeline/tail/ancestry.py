@@ -84,7 +84,7 @@ class Ancestry:
 
     def resume(self, reader: FileReader) -> Position | None:
         """Stand the file where its position says; the position, if that was so."""
-        position = self._store.get(reader.key) or self._on_another_device(reader)
+        position = self._store.get(reader.key)
         if position is None:
             return None
         if reader.resume(position):
@@ -115,6 +115,8 @@ class Ancestry:
         `since_ns`: when the path was looked for the last time and was not there (Unix ns of file times). What has
         borne its name and a suffix since then was this path.
         """
+        if self._store.get(current.key) is None:
+            self._on_another_device(current)
         found: list[tuple[FileReader, Position | None]] = []
         for one in self._store.of_path(self._job, self._path):
             pair = self._find_again(one) if one.key != current.key else self._replaced(current, one)

@@ -175,7 +175,8 @@ def test_what_the_configuration_names_is_mounted_where_it_is_used(workload: Work
         assert variables["HOSTNAME"] == variables["NODE_NAME"] == "spec.nodeName"
         assert workload.mounts[folder]["readOnly"]
         assert workload.volumes[workload.mounts[folder]["name"]]["hostPath"]["path"] == folder
-        assert "hostPath" in workload.volumes[workload.mounts[str(workload.arguments["storage"])]["name"]]
+        assert [name for name, volume in workload.volumes.items() if "hostPath" in volume] == ["pods"]
+        assert "initContainers" not in workload.pod
 
 
 @each_workload
