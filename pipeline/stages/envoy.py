@@ -19,10 +19,10 @@ from topics.wire import varint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.config.stages.envoy import EnvoyStage
+    from pipeline.config.stages.envoy import EnvoyStage as Settings
     from pipeline.stages.entry import Entry
     from pipeline.stages.labelsets import LabelSet
-    from pipeline.stages.pipeline import Apply, Job
+    from pipeline.stages.pipeline import Job
 
 Fields = dict[str, Any]
 
@@ -103,10 +103,10 @@ class _Pairs:
         return found
 
 
-class _Sides(dict[str | int | None, str]):
+class _Sides(dict[Any, str]):
     """`inbound`, `outbound` or nothing for a cluster's name."""
 
-    def __missing__(self, cluster: str | int | None) -> str:
+    def __missing__(self, cluster: Any) -> str:
         name = str(cluster or "")
         side = ""
         if name.startswith(("inbound|", "InboundPassthroughCluster")):
@@ -130,65 +130,79 @@ class _Classes(dict[Any, str]):
         return made
 
 
-class _Places(dict["LabelSet", tuple["LabelSet", bytes]]):
-    """Labels as they come, to the labels that stay, and the others as encoded pairs."""
+class _Place:
+    """What becomes of the labels of a line: those that stay, with the new ones, and the others as encoded pairs."""
 
-    def __init__(self, kept: tuple[str, ...]) -> None:
-        super().__init__()
-        self._kept = frozenset((*kept, TENANT))
+    __slots__ = ("_base", "_class", "_made", "_side", "moved")
 
-    def __missing__(self, labels: LabelSet) -> tuple[LabelSet, bytes]:
-        others = [(name, value) for name, value in labels.pairs if name not in self._kept]
-        made = (
-            labels.only(self._kept),
-            b"".join([encode_pair(_NOT_NAME.sub("_", name), value) for name, value in others if value]),
-        )
-        if len(self) >= _MOST_VALUES:
-            self.clear()
-        self[labels] = made
+    def __init__(self, labels: LabelSet, kept: frozenset[str], classes: _Classes) -> None:
+        others = [(name, value) for name, value in labels.pairs if name not in kept and value]
+        self.moved = b"".join([encode_pair(_NOT_NAME.sub("_", name), value) for name, value in others])
+        self._base = labels.only(kept)
+        self._side = "direction" in kept
+        self._class = classes if "response_code_class" in kept else None
+        self._made: dict[tuple[str, Any], LabelSet] = {}
+
+    def labels(self, side: str, code: Any) -> LabelSet:
+        """The labels of a line of this side with this response code."""
+        made = self._made.get((side, code))
+        if made is None:
+            made = self._base.put("direction", side) if self._side and side else self._base
+            if self._class is not None:
+                made = made.put("response_code_class", self._class[code])
+            if len(self._made) < _MOST_VALUES:
+                self._made[side, code] = made
         return made
 
 
-def envoy_stage(settings: EnvoyStage, job: Job) -> Apply:
-    """See the module."""
-    read = _reader(settings.format)
-    pairs, sides, classes, places = _Pairs(settings.fields), _Sides(), _Classes(), _Places(settings.labels)
-    wanted = frozenset(settings.labels)
-    put_side, put_class = "direction" in wanted, "response_code_class" in wanted
-    other = {"inbound": "outbound", "outbound": "inbound"}.get(settings.keep)
-    spell = settings.spell_flags
-    dropped, values_wanted = job.dropped, job.values_wanted
+class EnvoyStage:
+    """The stage of a job; a function over entries."""
 
-    def apply(entry: Entry) -> bool:
-        fields = read(entry.line)
+    def __init__(self, settings: Settings, job: Job) -> None:
+        self._read = _reader(settings.format)
+        self._packed = _Pairs(settings.fields).packed
+        self._sides, self._classes = _Sides(), _Classes()
+        self._kept = frozenset((*settings.labels, TENANT))
+        self._other = {"inbound": "outbound", "outbound": "inbound"}.get(settings.keep)
+        self._spell = settings.spell_flags
+        self._dropped, self._values_wanted = job.dropped, job.values_wanted
+        self._places: dict[LabelSet, _Place] = {}
+        self._last: LabelSet | None = None
+        self._place: _Place
+
+    def __call__(self, entry: Entry) -> bool:
+        """Whether the entry goes on."""
+        fields = self._read(entry.line)
         if fields is None:
             return True
-        side = sides[_name(fields, "upstream_cluster")] or sides[_name(fields, "route_name")]
-        if side and side == other:
-            dropped(_DROPPED)
-            return False
-        labels, moved = places[entry.labels]
-        if put_side and side:
-            labels = labels.put("direction", side)
-        if put_class:
-            labels = labels.put("response_code_class", classes[_name(fields, "response_code")])
-        entry.labels = labels
-        entry.packed += moved + pairs.packed(fields)
-        if values_wanted:
+        get = fields.get
+        try:
+            side = self._sides[get("upstream_cluster")] or self._sides[get("route_name")]
+            if side and side == self._other:
+                self._dropped(_DROPPED)
+                return False
+            labels = entry.labels
+            place = self._place if labels is self._last else self._place_of(labels)
+            entry.labels = place.labels(side, get("response_code"))
+        except TypeError:  # an object or a list where a name or a number ought to be
+            return True
+        entry.packed += place.moved + self._packed(fields)
+        if self._values_wanted:
             entry.extracted.update(fields)
-        if spell:
-            flags = fields.get("response_flags")
+        if self._spell:
+            flags = get("response_flags")
             if isinstance(flags, str) and flags not in ("", "-"):
                 entry.metadata.append(("response_flags_long", spelled(flags)))
         return True
 
-    return apply
-
-
-def _name(fields: Fields, field: str) -> str | int | None:
-    """A field that ought to be a name or a number; None for what is not."""
-    value = fields.get(field)
-    return value if isinstance(value, str | int) else None
+    def _place_of(self, labels: LabelSet) -> _Place:
+        place = self._places.get(labels)
+        if place is None:
+            if len(self._places) >= _MOST_VALUES:
+                self._places.clear()
+            place = self._places[labels] = _Place(labels, self._kept, self._classes)
+        self._last, self._place = labels, place
+        return place
 
 
 def _reader(name: str) -> Callable[[bytes], Fields | None]:
@@ -228,4 +242,4 @@ def _text(formats: list[envoy_format.AccessFormat]) -> Callable[[bytes], Fields 
     return read
 
 
-STAGES = {"envoy": envoy_stage}
+STAGES = {"envoy": EnvoyStage}

@@ -188,11 +188,17 @@ def test_envoy_keeps_only_the_fields_that_are_asked_for():
 def test_envoy_takes_objects_and_long_values():
     run = Run("- envoy: {}")
     (entry,) = run.push(
-        '{"response_code":[1],"upstream_cluster":{},"odd":{"a":[1]},"long":"' + "x" * 300 + '","b":true}'
+        '{"response_code":0,"upstream_cluster":null,"odd":{"a":[1]},"long":"' + "x" * 300 + '","b":true}'
     )
     assert b'{"a":[1]}' in entry.packed
     assert b"x" * 300 in entry.packed
     assert entry.labels.mapping["response_code_class"] == "none"
+
+
+@pytest.mark.parametrize("line", ['{"response_code":[1]}', '{"response_code":1,"upstream_cluster":{}}'])
+def test_what_only_looks_like_an_access_log_stays_as_it_is(line):
+    (entry,) = Run("- envoy: {}").push(line)
+    assert (entry.labels.mapping, entry.packed) == (BASE, b"")
 
 
 def test_envoy_forgets_values_that_never_come_again():
