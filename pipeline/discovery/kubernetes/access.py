@@ -6,6 +6,7 @@ changes. A kubeconfig file is read by the Kubernetes library, which also runs it
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipeline.config.sd.kubernetes import KubernetesSDConfig
 
+_PLUGIN_S = 30.0
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -80,7 +82,11 @@ def _own_namespace(account: Path) -> str:
 async def _from_kubeconfig(file: str) -> Access:
     found = Configuration()
     try:
-        await load_kube_config(config_file=file, client_configuration=found, persist_config=False)
+        async with asyncio.timeout(_PLUGIN_S):
+            await load_kube_config(config_file=file, client_configuration=found, persist_config=False)
+    except TimeoutError:
+        reason = f"its credential plugin gave nothing within {_PLUGIN_S:g} s"
+        raise DiscoveryFailed(f"the kubeconfig file {file} cannot be used: {reason}") from None
     except (ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         # Words of a YAML error quote the file, which holds secrets.
         reason = "it is no YAML" if isinstance(error, yaml.YAMLError) else str(error)

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config.sd.kubernetes import KubernetesSDConfig
 from pipeline.discovery.discoverer import DiscoveryFailed
+from pipeline.discovery.kubernetes import access
 from pipeline.discovery.kubernetes.access import find_access
 from pipeline.discovery.kubernetes.api import ApiServer, Refused
 from tests.support.scripted_kubernetes import ScriptedKubernetes
@@ -122,6 +123,13 @@ async def test_a_kubeconfig_files_credential_plugin_is_run(tmp_path):
     )
     found = await from_kubeconfig(tmp_path, user=plugin)
     assert found.http.authorization.credentials.reveal() == "made"
+
+
+async def test_a_credential_plugin_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(access, "_PLUGIN_S", 0.2)
+    plugin = "exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: ['3'], interactiveMode: Never}"
+    with pytest.raises(DiscoveryFailed, match=r"its credential plugin gave nothing within 0\.2 s"):
+        await from_kubeconfig(tmp_path, user=plugin)
 
 
 @pytest.mark.parametrize("text", ["", "[", "a: t0ken\n  b: {", "current-context: c\ncontexts: []", "t0ken", "users: 3"])
