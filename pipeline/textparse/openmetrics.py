@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from pipeline.textparse.created import Beginnings, is_created
 from pipeline.textparse.document import Document, is_utf8, quote
 from pipeline.textparse.floats import parse_value
-from pipeline.textparse.parsed import ParsedExemplar, ParsedSample, unescape
+from pipeline.textparse.parsed import ParsedExemplar, ParsedSample, split_usual, unescape
 
 if TYPE_CHECKING:
     from topics.errors import ParseError
@@ -35,6 +35,10 @@ _METADATA = re.compile(rb"# (?:(H\x00*E\x00*L\x00*P)|(T\x00*Y\x00*P\x00*E)|U\x00
 _TEXT = re.compile(rb" [^\n]*+\n\x00*")
 _EOF = re.compile(rb"# E\x00*O\x00*F\x00*\n?\x00*")
 _TOKEN = re.compile(rb" ([^ \n\x00]++)")
+# What follows the opening brace of an exemplar as nearly all are written, up to the end of the line.
+_USUAL_EXEMPLAR = re.compile(
+    rb'((?:[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\\n\x00]*+"(?:,|(?=\})))*+)\} ([^ \n\x00]++)(?: ([^ \n\x00]++))?+(?=\n)'
+)
 _EXEMPLAR_QUOTED = re.compile(rb'"(?:\\[^\n\x00]|[^\\"\n\x00])*+"')
 
 _INT64_MIN, _INT64_END = -(2**63), 2**63
@@ -164,16 +168,23 @@ class OpenMetricsParser(Document):
         """Whether a comment sign stands there that is no timestamp, but no exemplar either."""
         return self.body.startswith(b" # ", position)
 
-    def _stamp_ms(self, token: re.Match[bytes]) -> int:
-        seconds = parse_value(token[1])
+    def _stamp_ms(self, token: re.Match[bytes], group: int = 1) -> int:
+        seconds = parse_value(token[group])
         if seconds is None or seconds - seconds != 0.0:
-            raise self.error(token.start(1), f"{quote(token[1])} is not a timestamp", excerpt=False)
+            raise self.error(token.start(group), f"{quote(token[group])} is not a timestamp", excerpt=False)
         milliseconds = seconds * 1000
         # Beyond 64 bits Go's conversion gives the least number there is.
         return int(milliseconds) if _INT64_MIN <= milliseconds < _INT64_END else _INT64_MIN
 
     def _exemplar(self, position: int, sample: ParsedSample) -> int:
         """Read what stands after the opening brace; returns where the newline is to be."""
+        usual = _USUAL_EXEMPLAR.match(self.body, position) if self._is_utf8 else None
+        if usual is not None:
+            value = parse_value(usual[2])
+            if value is not None:
+                stamp_ms = None if usual[3] is None else self._stamp_ms(usual, 3)
+                sample.exemplars = (ParsedExemplar(tuple(sorted(split_usual(usual[1]))), value, stamp_ms),)
+                return usual.end()
         pairs: list[tuple[bytes, bytes]] = []
         position = self._exemplar_labels(position, pairs)
         _, position, value = self._value(position, "the labels of the exemplar")

@@ -119,11 +119,16 @@ class ParsedSample:
         if self.usual is None:
             labels = [(unescape(name), unescape(value)) for name, value in self.pairs]
         else:
-            parts = f",{self.usual.decode()}".split('"')  # ,a= x ,b= y and what follows the last quote
-            labels = [(name[1:-1], value) for name, value in zip(parts[:-1:2], parts[1::2], strict=True)]
+            labels = split_usual(self.usual)
         if normalised is not None:
             labels = [(name, _canonical(value) if name == normalised else value) for name, value in labels]
         return [("__name__", unescape(self.name)), *labels]
+
+
+def split_usual(raw: bytes) -> LabelList:
+    """The pairs of what stands in the braces of a usual line: no escapes, no spaces, UTF-8."""
+    parts = f",{raw.decode()}".split('"')  # ,a= x ,b= y and what follows the last quote
+    return [(name[1:-1], value) for name, value in zip(parts[:-1:2], parts[1::2], strict=True)]
 
 
 def _canonical(value: str) -> str:
