@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.discovery import SD_MECHANISMS
+from pipeline.config.sd import KINDS
 from pipeline.roles.check_config import check
 from tests.peers.catalogue import PROMTOOL
 from tests.support.config_corpus import BESIDE, DOCUMENTS, PLACES, cases
@@ -145,6 +147,13 @@ def test_verdicts_over_the_files_that_prometheus_tests_itself_with():
     assert [name for name in differ if not name.startswith(_OF_OTHERS)] == []
     assert len(names) > 200
     assert sum(said.values()) > 50
+    examples = data.parents[1] / "documentation/examples"
+    names = sorted(path.name for path in examples.glob("prometheus*.yml"))
+    said = verdicts(program, examples, names)
+    differ = [name for name in names if taken(examples / name) is not said[name]]
+    refused = {f"prometheus-{kind}.yml" for kind in set(SD_MECHANISMS) - set(KINDS)}
+    assert set(differ) - refused == set()
+    assert "prometheus.yml" in names
 
 
 @pytest.mark.promtool
