@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.peers.catalogue import ENVOY, KUSTOMIZE, LOKI, PROMETHEUS
+from tests.peers.catalogue import ENVOY, KUSTOMIZE, LOKI, PROMETHEUS, PROMTOOL
 from tests.support.kustomize import Document, render
 from tests.support.server import require
 
@@ -56,6 +56,17 @@ def test_prometheus_takes_the_files_that_are_its_own() -> None:
     promtool = require(PROMETHEUS).with_name("promtool")
     output(promtool, "check", "config", COMPOSE / "prometheus.yml")
     output(promtool, "check", "config", "--syntax-only", COMPOSE / "headrace/prometheus.yml")
+
+
+@pytest.mark.promtool
+@pytest.mark.parametrize("folder", ["base", "overlays/istio", "overlays/production"])
+def test_prometheus_takes_the_ready_jobs_as_they_are(folder: str, tmp_path: Path) -> None:
+    files = [one["data"] for one in render(ROOT / "k8s" / folder) if one["kind"] == "ConfigMap"]
+    jobs = {name: text for data in files for name, text in data.items() if name.startswith("scrape-")}
+    assert jobs
+    for name, text in jobs.items():
+        (tmp_path / name).write_text(text)
+        output(require(PROMTOOL), "check", "config", tmp_path / name)
 
 
 @pytest.mark.envoy
