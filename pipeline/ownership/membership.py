@@ -153,9 +153,10 @@ class Membership:
         if joined.code:
             self._refused(joined.code)
             return False
+        await shareholder.joined(joined.generation, holds=claim.holds(joined.generation))
+        # Only now: a heartbeat in this generation would confirm us while there is still something to let go of.
         self._member_id, self._generation, self._was_member = joined.member_id, joined.generation, True
         self._after_empty = False
-        await shareholder.joined(joined.generation, holds=claim.holds(joined.generation))
         given = assign(joined.claims, joined.generation) if joined.claims is not None else {}
         sent_s = self._clock.monotonic()
         synced = await self._group.sync(self._member_id, joined.generation, given)

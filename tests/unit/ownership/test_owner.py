@@ -60,12 +60,15 @@ class FakeOutlet:
         self.story = story
         self.acks = asyncio.Event()
         self.acks.set()
+        self.discards = asyncio.Event()
+        self.discards.set()
 
     async def settle(self) -> None:
         await self.acks.wait()
         self.story.append("settled")
 
     async def discard(self, reason: str) -> int:
+        await self.discards.wait()
         self.story.append(f"discarded {reason}")
         return 7
 
@@ -220,6 +223,25 @@ async def test_a_lost_session_costs_what_was_not_sent_when_another_may_have_gone
         assert not a.scrapes.mine & b.scrapes.mine
         assert b"headrace_ownership_shares_lost_total 32.0" in a.telemetry.render()
         assert mine
+
+
+async def test_nothing_is_confirmed_before_all_is_let_go_of() -> None:
+    async with world() as w:
+        a, b = await w.replica("a"), await w.replica("b")
+        await w.passes(3 * BEAT_S)
+        a.group.thawed.clear()
+        w.coordinator.forget("member-1")
+        await w.passes(SESSION_S)
+        b.outlet.acks.clear()  # so that it gives nothing back yet, and the group stays as it is
+        a.outlet.discards.clear()
+        a.group.thawed.set()
+        await w.passes(5 * BEAT_S)
+        assert "dropped" in a.story
+        assert "discarded not_owner" not in a.story
+        assert not a.fence.is_confirmed, "what is to be let go of would slip through the gate"
+        a.outlet.discards.set()
+        await w.passes(2 * BEAT_S)
+        assert a.fence.is_confirmed
 
 
 async def test_whoever_was_thrown_out_does_not_scrape_before_it_is_back() -> None:
