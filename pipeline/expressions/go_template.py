@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.expressions import go_template_functions as functions
-from pipeline.expressions.go_template_functions import ABSENT, TemplateError, printed, truth
 from pipeline.expressions.go_text import unquote
+from pipeline.expressions.template_values import ABSENT, TemplateError, printed, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable

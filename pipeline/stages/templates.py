@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.expressions.go_template import Data, Template
-from pipeline.expressions.go_template_functions import ABSENT, TemplateError
 from pipeline.expressions.search import Search
+from pipeline.expressions.template_values import ABSENT, TemplateError
 from pipeline.stages.entry import source_bytes, text_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.expressions import envoy_format, go_time, json_path, logql, loki_pattern
 from pipeline.expressions.go_template import Data, Template
-from pipeline.expressions.go_template_functions import ABSENT, TemplateError
 from pipeline.expressions.go_text import duration_s, number, parse_float, unquote
+from pipeline.expressions.template_values import ABSENT, TemplateError
 
 
 def render(text: str, **data: object) -> str:
