@@ -46,7 +46,6 @@ def to_row(position: Position) -> dict[str, Any]:
     row: dict[str, Any] = {
         "job": position.key.job,
         "path": position.path,
-        "real_path": position.real_path,
         "device": position.key.device,
         "inode": position.key.inode,
         "head_bytes": position.fingerprint.size,
@@ -54,6 +53,8 @@ def to_row(position: Position) -> dict[str, Any]:
         "offset": position.offset,
         "size": position.size,
     }
+    if position.real_path != position.path:
+        row["real_path"] = position.real_path
     if position.partial_from is not None:
         row["partial_from"] = position.partial_from
     if position.skipping:
@@ -71,7 +72,7 @@ def from_row(row: Mapping[str, Any]) -> Position:
     return Position(
         key=FileKey(str(row["job"]), int(row["device"]), int(row["inode"])),
         path=str(row["path"]),
-        real_path=str(row["real_path"]),
+        real_path=str(row.get("real_path", row["path"])),
         fingerprint=Fingerprint(int(row["head_bytes"]), str(row["head_hash"])),
         offset=int(row["offset"]),
         size=int(row["size"]),

@@ -1,7 +1,8 @@
 """A whole tailer under load, with the real Kafka: `python -m tests.bench.tail_load [--mb-s 20] [--seconds 20]`.
 
 Five CRI files rotate at 10 MiB, four rotated ones of each are kept, as the kubelet does. Prints CPU a line (packing,
-compressing and sending included), memory, how far behind it was, and what the topic holds: lost, repeated, disordered.
+compressing and committing included), memory, how far behind it was, and what the topic holds: lost, repeated,
+disordered. With `--agent`, also the CPU a line of an agent that delivers all of it to a sink.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +27,7 @@ KEPT = 4
 LINE_BYTES = 525
 BURST = 40
 PROMTAIL = """
+clients: [{{name: sink, url: "{url}/loki/api/v1/push"}}]
 scrape_configs:
   - job_name: pods
     pipeline_stages: [{{cri: {{}}}}]
@@ -78,11 +81,43 @@ def read_up(process: Headrace) -> bool:
     return all(one["lag_bytes"] == 0 and one["position"] == Path(one["path"]).stat().st_size for one in files)
 
 
+def configure(folder: Path, url: str = "http://127.0.0.1:1") -> None:
+    """The files that both roles read."""
+    (folder / "headrace.yml").write_text("{}\n")
+    (folder / "promtail.yml").write_text(PROMTAIL.format(folder=folder / "pods", url=url))
+
+
+def deliver(folder: Path, kafka: KafkaPeer, lines: int) -> None:
+    """Let an agent deliver the whole topic to a sink; print its CPU a line."""
+    with Headrace("sink", f"--journal={folder / 'journal'}") as sink:
+        configure(folder, sink.web)
+        with Headrace(
+            "agent",
+            "--backend=sink",
+            f"--config.file={folder / 'headrace.yml'}",
+            f"--promtail.config-file={folder / 'promtail.yml'}",
+            f"--kafka.brokers={kafka.brokers}",
+            f"--storage.path={folder / 'agent'}",
+        ) as agent:
+            agent.wait_ready()
+            process = psutil.Process(agent.pid)
+            pattern = r"^headrace_agent_items_delivered_total\{.*\} (\S+)$"
+
+            def delivered() -> float:
+                return sum(float(value) for value in re.findall(pattern, agent.get("/metrics")[1], re.MULTILINE))
+
+            wait_for("the first lines", delivered)  # its start costs more than a second, and is not meant
+            before_s, before = sum(process.cpu_times()[:2]), delivered()
+            wait_for("everything at the sink", lambda: delivered() >= lines, timeout_s=300)
+            each_s = (sum(process.cpu_times()[:2]) - before_s) / (lines - before)
+            print(f"agent: CPU {each_s * 1e6:.2f} µs a line; RSS {process.memory_info().rss / 1e6:.0f} MB")
+            agent.stop()
+
+
 def measure(folder: Path, kafka: KafkaPeer, mb_s: float, seconds: float) -> list[PodLog]:
     """Run the load, print the figures of the process; the logs as they were written."""
     pods = folder / "pods"
-    (folder / "headrace.yml").write_text("{}\n")
-    (folder / "promtail.yml").write_text(PROMTAIL.format(folder=pods))
+    configure(folder)
     logs = [PodLog(pods / f"ns_pod-{number}_uid" / "0.log") for number in range(FILES)]
     with Headrace(
         "tail",
@@ -90,6 +125,7 @@ def measure(folder: Path, kafka: KafkaPeer, mb_s: float, seconds: float) -> list
         f"--promtail.config-file={folder / 'promtail.yml'}",
         f"--kafka.brokers={kafka.brokers}",
         f"--storage.path={folder / 'storage'}",
+        "--node.name=bench",
     ) as tailer:
         tailer.wait_ready()
         wait_for("the files to be known", lambda: len(tailer.status()["files"]) == FILES)
@@ -117,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mb-s", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--agent", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -125,6 +162,8 @@ def main() -> None:
             kafka.start()
             logs = measure(folder, kafka, arguments.mb_s, arguments.seconds)
             found = asyncio.run(lines_in(kafka.brokers, "headrace.logs"))
+            if arguments.agent:
+                deliver(folder, kafka, sum(log.lines for log in logs))
         finally:
             kafka.close()
     lost = repeated = disorder = 0

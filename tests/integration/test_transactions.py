@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TransactionalIdAuthorizationFailed
 
 from pipeline.clock import SystemClock
@@ -17,8 +20,9 @@ from pipeline.producer.appender import Fragment
 from pipeline.producer.transactions import Places, Transactions
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.kafka import KafkaPeer
+from tests.support.process import Headrace, wait_for
 from topics import admin, compression, push_request
-from topics.definitions import TopicNames, control_partition, specs, transactional_id
+from topics.definitions import TopicNames, control_partition, group, specs, transactional_id
 from topics.errors import KafkaUnavailable, TransactionFailed, TransactionsForbidden
 from topics.record import Kind, RecordHeaders
 
@@ -197,3 +201,64 @@ async def test_no_broker_is_told_and_can_be_tried_again(private_kafka: KafkaPeer
                 await asyncio.sleep(0.5)
         await writer.write([fragment("one")], {})
     assert [lines for _, lines in await committed(private_kafka.brokers, kafka_prefix)] == [["one"]]
+
+
+async def test_an_agent_commits_over_the_markers_of_many_transactions_and_never_reads_what_was_aborted(
+    kafka: KafkaPeer, prefix: str, tmp_path: Path
+) -> None:
+    """Without our reader it would commit one transaction at a time, and send the rest again after each restart."""
+    async with writing(kafka.brokers, prefix) as writer:
+        for number in range(20):
+            await writer.write([fragment(f"{number:03d}")], {})
+        assert writer._producer is not None
+        await writer._producer.begin_transaction()
+        await (await writer._producer.send(TopicNames(prefix).logs, b"aborted", partition=0))
+        await writer.open()
+        await writer.write([fragment("020")], {})
+    place = TopicPartition(TopicNames(prefix).logs, 0)
+    last = await last_record(kafka.brokers, place)
+    assert last > 40, "there are no markers between the records"
+    with Headrace("sink") as sink:
+        (tmp_path / "headrace.yml").write_text("topics: {partitions: 3, retention: 1h, max_message_bytes: 1MB}\n")
+        url = f"{sink.web}/loki/api/v1/push"
+        (tmp_path / "promtail.yml").write_text(f"clients: [{{name: sink, url: '{url}'}}]\n")
+        files = (f"--config.file={tmp_path / 'headrace.yml'}", f"--promtail.config-file={tmp_path / 'promtail.yml'}")
+        where = (f"--kafka.brokers={kafka.brokers}", f"--kafka.prefix={prefix}", f"--storage.path={tmp_path}")
+        with Headrace("agent", "--backend=sink", *files, *where) as agent:
+            agent.wait_ready()
+            wait_for("all lines", lambda: _delivered(agent) >= 21)
+            assert agent.stop() == 0
+    assert await offset_of(kafka.brokers, group(prefix, "sink"), place) == last + 1
+
+
+def _delivered(process: Headrace, metric: str = "headrace_agent_items_delivered_total") -> float:
+    values = re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", process.get("/metrics")[1], re.MULTILINE)
+    return sum(map(float, values))
+
+
+async def last_record(brokers: str, place: TopicPartition) -> int:
+    """The offset of the last committed record."""
+    raw = AIOKafkaConsumer(bootstrap_servers=brokers)
+    reader = AIOKafkaConsumer(bootstrap_servers=brokers, isolation_level="read_committed", auto_offset_reset="earliest")
+    await raw.start()
+    await reader.start()
+    try:
+        reader.assign([place])
+        end, last = (await raw.end_offsets([place]))[place], -1
+        while await reader.position(place) < end:
+            for record in (await reader.getmany(place, timeout_ms=200)).get(place, []):
+                last = record.offset
+        return last
+    finally:
+        await raw.stop()
+        await reader.stop()
+
+
+async def offset_of(brokers: str, name: str, place: TopicPartition) -> int:
+    """What a consumer group has committed."""
+    client = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    await client.start()
+    try:
+        return (await client.list_consumer_group_offsets(name))[place].offset
+    finally:
+        await client.close()
