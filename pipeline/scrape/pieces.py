@@ -17,7 +17,7 @@ from topics.write_request import encode_labels
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MOST_KEPT = 4096
+MOST_KEPT = 2048
 
 _WRITTEN_LABEL = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"\\\n\x00]++)')
 _WRITTEN_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")

@@ -44,7 +44,7 @@ class SeriesMaker:
         self._relabel = metric_relabel
         self._external = tuple(external_labels.items())
         self._limits = limits if limits != _NO_LIMITS else None
-        self._pieces = pieces or Pieces(partitions)
+        self._pieces = Pieces(partitions) if pieces is None else pieces
         # What every series gets that has none of these names of its own.
         self._added = {**{name: value for name, value in external_labels.items() if value}, **self._target}
         self._added_pairs = tuple(self._added.items())

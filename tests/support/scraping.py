@@ -12,6 +12,7 @@ from pipeline.relabel.rule import RelabelRule
 from pipeline.scrape.cache import SeriesCache
 from pipeline.scrape.negotiation import TEXT, Fetched
 from pipeline.scrape.options import SeriesLimits
+from pipeline.scrape.pieces import Pieces
 from pipeline.scrape.scraped import Scraped
 from pipeline.scrape.series import SeriesMaker
 from topics import write_request
@@ -38,6 +39,7 @@ def maker(
     rules: Sequence[Mapping[str, Any]] = (),
     external: Mapping[str, str] | None = None,
     limits: SeriesLimits | None = None,
+    pieces: Pieces | None = None,
 ) -> SeriesMaker:
     return SeriesMaker(
         {"instance": "i:1", "job": "j"} if target is None else target,
@@ -46,6 +48,7 @@ def maker(
         external_labels=external or {},
         partitions=PARTITIONS,
         limits=limits or SeriesLimits(),
+        pieces=pieces,
     )
 
 
