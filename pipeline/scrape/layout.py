@@ -240,6 +240,9 @@ class LayoutReader:
             self._count_new(head)
 
     def _count_new(self, head: bytes) -> None:
+        """Count a series as added, unless its line is known: then only what stands behind it was unusual."""
+        if head in self._known.places or head in self._known.stamped:
+            return
         if not 0 < self._sample_limit < self.appended:
             self.counts.series_added += self._tried.is_new(head)
 

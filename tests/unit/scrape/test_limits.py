@@ -123,3 +123,11 @@ def test_what_failing_scrapes_leave_behind_is_bounded() -> None:
 )
 def test_the_schema_of_a_bucket_factor_is_prometheus_choice(factor: float, schema: int) -> None:
     assert schema_of(factor) == schema
+
+
+def test_a_known_line_with_an_unusual_value_adds_no_series() -> None:
+    cache = SeriesCache(maker(), CacheOptions(honor_timestamps=False))
+    take(cache, b"a 1\nb 2 1600000000000\nc 1\n", T)
+    scraped, _ = take(cache, b"new 1\na 1\nb 3 1600000000001\nc NaN\n", T + 1)
+    assert scraped.how == "read"
+    assert scraped.counts.series_added == 1
