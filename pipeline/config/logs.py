@@ -27,6 +27,9 @@ _OTHER_SOURCES = (
     "azure_event_hubs",
 )  # fmt: skip
 _USE_PATHS = NotYet(remedy="use static_configs with __path__", owner="Promtail", presence=True)
+_OTHER_DISCOVERY = NotYet(
+    remedy="use kubernetes_sd_configs, file_sd_configs or static_configs", owner="Promtail", presence=True
+)
 
 
 class BackoffConfig(Section):
@@ -120,7 +123,7 @@ class LogScrapeConfig(DiscoverySections):
 
     FOREIGN: ClassVar[dict[str, Foreign]] = {
         **dict.fromkeys(_OTHER_SOURCES, _USE_PATHS),
-        **foreign(_USE_PATHS, "consulagent"),
+        **foreign(_OTHER_DISCOVERY, "consulagent"),
         "entry_parser": NotYet(("raw",), owner="Promtail", remedy="use pipeline_stages"),
     }
 
