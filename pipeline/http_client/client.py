@@ -183,13 +183,14 @@ class HttpClient:
     ) -> Answer:
         merged = self._headers(hop, headers, token)
         merged.setdefault("User-Agent", USER_AGENT)
-        where = shown(str(hop.url))
         try:
             async with asyncio.timeout(until_s - _now_s()):
                 return await self._bulk.get(hop.url, merged.items(), most_bytes)
         except socket.gaierror as error:
+            where = shown(str(hop.url))
             raise UnknownHost(f"{where}: the host name {hop.url.host!r} does not resolve ({error.strerror})") from None
         except ClosedBefore:
+            where = shown(str(hop.url))
             raise ConnectionFailed(f"{where}: the server closed the connection without an answer") from None
         except (TimeoutError, OSError) as error:
             raise translate(error, str(hop.url)) from None
