@@ -178,7 +178,7 @@ class EnvoyStage:
         get = fields.get
         try:
             side = self._sides[get("upstream_cluster")] or self._sides[get("route_name")]
-            if side and side == self._other:
+            if side == self._other:
                 self._dropped(_DROPPED)
                 return False
             labels = entry.labels

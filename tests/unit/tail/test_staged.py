@@ -177,6 +177,37 @@ def test_a_restart_after_entries_went_for_length_or_time_sends_each_line_once(cu
     assert "\n".join(path.sent).split("\n") == [line.rstrip("\n") for line in lines]
 
 
+def test_what_went_for_its_time_is_not_held_again_after_a_restart():
+    path = Path(CRI_MULTILINE)
+    path.write(f"{STAMP}1Z stderr F START x\n{STAMP}2Z stdout F START a\n{STAMP}3Z stdout F  b\n")
+    path.clock.s += 2
+    path.write(f"{STAMP}4Z stderr F  y\n")
+    path.clock.s += 2
+    assert path.flush_due() == ["START a\n b"]
+    path.restart()
+    assert path.flush() == ["START x\n y"]
+
+
+def test_a_multiline_entry_has_the_time_and_the_values_of_its_first_line():
+    path = Path(MULTILINE + "\n- regex: {expression: 'START (?P<a>.)'}\n- labels: {a: }")
+    path.write("START a\n b\n")
+    path.write(" c\nSTART d\n e\nSTART f\n")
+    (first, second) = path.streams.items()
+    now = int(path.clock.s * 1e9)
+    assert ('a="a"' in first[0], first[1][0].line, first[1][0].ts_ns) == (True, "START a\n b\n c", now)
+    assert ('a="d"' in second[0], second[1][0].line, second[1][0].ts_ns) == (True, "START d\n e", now + 3)
+
+
+def test_a_line_that_was_young_enough_is_not_too_old_after_a_restart():
+    path = Path("- cri: {}\n- drop: {older_than: 1m}\n- multiline: {firstline: '^START'}")
+    path.write(f"{STAMP}1Z stdout F START a\n")
+    path.clock.s += 3600
+    begin, held = path.decoder.pending_from(1), path.decoder.held(1)
+    path.restart()
+    assert (path.decoder.pending_from(1), path.decoder.held(1)) == (begin, held)
+    assert path.flush() == ["START a"]
+
+
 def test_counting_stages_do_not_count_lines_twice_after_a_restart():
     path = Path("- metrics: {n: {type: counter, config: {action: inc, match_all: true}}}\n" + MULTILINE)
     path.write("START a\nmore\n")
@@ -215,7 +246,7 @@ def test_beyond_the_rate_reading_waits():
     "encoding", ["UTF-16LE", "UTF-16", "utf-16be", "windows-1252", "shift_jis", "utf-32le", "iso-8859-1"]
 )
 def test_encodings_become_utf8_whatever_the_blocks(encoding, stages):
-    text = "first line\nzweite Zeile\n" if encoding != "UTF-16LE" else "ein Ċ Ω\nsecond\n"
+    text = "first line\nzweite Zeile\n" if encoding != "UTF-16LE" else "ein Ċ ਅĀ Ω\nsecond\n"
     raw = text.encode(encoding)
     for size in (1, 3, 7, len(raw)):
         path = Path(stages, encoding=encoding)
