@@ -76,7 +76,7 @@ def plan(config: Config, common: Common) -> dict[str, ChildSpec]:
     if config.scrape_configs:
         specs.append(_source("scraper", "scrape", common, f"--group.instance-id={common.instance_id}"))
     if config.logs.scrape_configs:
-        specs.append(_source("tailer", "tail", common))
+        specs.append(_source("tailer", "tail", common, f"--node.name={common.instance_id}"))
     for backend in backends(config):
         name = f"agent:{backend.name}"
         address_file = common.storage / "run" / f"agent.{backend.name}.address"

@@ -81,9 +81,9 @@ def read_up(process: Headrace) -> bool:
     return all(one["lag_bytes"] == 0 and one["position"] == Path(one["path"]).stat().st_size for one in files)
 
 
-def configure(folder: Path, url: str = "http://127.0.0.1:1") -> None:
+def configure(folder: Path, url: str = "http://127.0.0.1:1", *, transactions: bool = True) -> None:
     """The files that both roles read."""
-    (folder / "headrace.yml").write_text("{}\n")
+    (folder / "headrace.yml").write_text(f"kafka: {{transactions: {str(transactions).lower()}}}\n")
     (folder / "promtail.yml").write_text(PROMTAIL.format(folder=folder / "pods", url=url))
 
 
@@ -114,10 +114,10 @@ def deliver(folder: Path, kafka: KafkaPeer, lines: int) -> None:
             agent.stop()
 
 
-def measure(folder: Path, kafka: KafkaPeer, mb_s: float, seconds: float) -> list[PodLog]:
+def measure(folder: Path, kafka: KafkaPeer, mb_s: float, seconds: float, *, transactions: bool = True) -> list[PodLog]:
     """Run the load, print the figures of the process; the logs as they were written."""
     pods = folder / "pods"
-    configure(folder)
+    configure(folder, transactions=transactions)
     logs = [PodLog(pods / f"ns_pod-{number}_uid" / "0.log") for number in range(FILES)]
     with Headrace(
         "tail",
@@ -154,13 +154,15 @@ def main() -> None:
     parser.add_argument("--mb-s", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--agent", action="store_true")
+    parser.add_argument("--at-least-once", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         kafka = KafkaPeer(folder / "kafka")
         try:
             kafka.start()
-            logs = measure(folder, kafka, arguments.mb_s, arguments.seconds)
+            transactions = not arguments.at_least_once
+            logs = measure(folder, kafka, arguments.mb_s, arguments.seconds, transactions=transactions)
             found = asyncio.run(lines_in(kafka.brokers, "headrace.logs"))
             if arguments.agent:
                 deliver(folder, kafka, sum(log.lines for log in logs))
