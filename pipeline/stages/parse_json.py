@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pipeline.stages.pipeline import Apply, Job
 
 
+_NESTED = frozenset((dict, list))
+
+
 def json_stage(settings: JsonStage, _job: Job) -> Apply:
     """Texts, numbers and booleans are extracted as they are, objects and lists as JSON; what is missing, as a null."""
     plain = [(name, path or name) for name, path in settings.expressions.items() if json_path.is_plain(path or name)]
@@ -37,13 +40,13 @@ def json_stage(settings: JsonStage, _job: Job) -> Apply:
         get = data.get
         for name, key in plain:
             value = get(key)
-            extracted[name] = json_path.dumps(value) if isinstance(value, dict | list) else value
+            extracted[name] = json_path.dumps(value) if type(value) in _NESTED else value
         for name, search in others:
             try:
                 value = search(data)
             except ValueError:
                 continue
-            extracted[name] = json_path.dumps(value) if isinstance(value, dict | list) else value
+            extracted[name] = json_path.dumps(value) if type(value) in _NESTED else value
         return True
 
     return apply
