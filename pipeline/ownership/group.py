@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, NodeNotReadyError, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
@@ -243,6 +243,10 @@ class Line:
         return self._client
 
     async def _find(self, client: AIOKafkaClient) -> int:
+        if (
+            not client.cluster.brokers()
+        ):  # a broker that its controller does not count at the moment; the look-up asserts
+            raise NodeNotReadyError("the cluster names no broker")
         node: int = await client.coordinator_lookup(CoordinationType.GROUP, self._group)
         return node
 
