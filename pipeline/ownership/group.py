@@ -243,9 +243,7 @@ class Line:
         return self._client
 
     async def _find(self, client: AIOKafkaClient) -> int:
-        if (
-            not client.cluster.brokers()
-        ):  # a broker that its controller does not count at the moment; the look-up asserts
+        if not client.cluster.brokers():  # the controller does not count it at the moment; the look-up asserts
             raise NodeNotReadyError("the cluster names no broker")
         node: int = await client.coordinator_lookup(CoordinationType.GROUP, self._group)
         return node
