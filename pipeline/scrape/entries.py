@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.producer.appender import Fragment
-from pipeline.scrape.buckets import BucketLimitExceeded, limited
 from pipeline.scrape.exemplars import Found, LastExemplar
 from pipeline.scrape.scraped import MAX_AHEAD_MS, Counts, SampleLimitExceeded, Scraped
+from pipeline.textparse.histograms import BucketLimitExceeded, limited
 from topics.errors import ScrapeFailed
 from topics.histogram import NativeHistogram, histogram_field
 from topics.record import HISTOGRAMS
@@ -106,7 +106,9 @@ class EntryReader:
         histogram = sample.histogram
         if histogram is not None:
             try:
-                histogram = limited(histogram, self._options.bucket_limit, self._options.max_schema)
+                histogram = limited(
+                    histogram, bucket_limit=self._options.bucket_limit, max_schema=self._options.max_schema
+                )
             except BucketLimitExceeded as error:
                 self._failure = self._failure or error
                 return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.scrape.buckets import BucketLimitExceeded
 from pipeline.scrape.limits import LabelLimitExceeded
 from pipeline.scrape.scraped import BodySizeExceeded, SampleLimitExceeded
 from pipeline.telemetry import catalogue
+from pipeline.textparse.histograms import BucketLimitExceeded
 
 if TYPE_CHECKING:
     from pipeline.scrape.scraped import Scraped

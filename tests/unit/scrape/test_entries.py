@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.scrape.buckets import BucketLimitExceeded, coarser, limited
 from pipeline.scrape.cache import SeriesCache
 from pipeline.scrape.negotiation import PROTOBUF, TEXT, Fetched, ParserOptions
 from pipeline.scrape.options import CacheOptions
 from pipeline.scrape.scraped import Scraped
 from tests.support.scraping import finish, maker
-from topics.histogram import NativeHistogram
 from topics.pb.metric_family_pb2 import Gauge, LabelPair, Metric, MetricFamily
 from topics.pb.write_request_pb2 import TimeSeries, WriteRequest
 from topics.record import EXEMPLARS, HISTOGRAMS
@@ -161,23 +159,13 @@ def test_metadata_is_that_of_the_last_body(cache: SeriesCache) -> None:
     assert (cache.metadata["g"].type, cache.metadata["g"].help) == ("gauge", "How much.")
 
 
-def test_a_coarser_histogram_has_the_same_observations() -> None:
-    fine = NativeHistogram(
-        2, 21, 1.0, positive_spans=((-3, 2), (1, 4)), positive_buckets=(1, 1, 1, 1, 1, 1), negative_spans=((0, 1),),
-        negative_buckets=(0,),
-    )  # fmt: skip
-    found = coarser(fine, 1)
-    # Buckets -3 and -2, 0 to 3 (1, 2 and 3, 4, 5, 6 observations) become -1 (3), 0 (3), 1 (9), 2 (6): see targetIdx.
-    assert (found.schema, found.positive_spans) == (1, ((-1, 4),))
-    assert found.positive_buckets == (3, 0, 6, -3)
-    assert found.negative_spans == ((0, 1),)
-
-
-def test_a_histogram_is_made_coarser_until_it_keeps_to_the_limit() -> None:
-    wide = NativeHistogram(0, 10, 1.0, positive_spans=((0, 10),), positive_buckets=(1,) + (0,) * 9)
-    found = limited(wide, 4, 8)
-    assert found.buckets <= 4
-    assert limited(wide, 10, 8) is wide
-    with pytest.raises(BucketLimitExceeded):
-        limited(NativeHistogram(-53, 2, 1.0, positive_spans=((0, 2),), positive_buckets=(1, 0)), 1, 8)
-    assert limited(wide, 0, -1).schema == -1
+def test_a_histogram_with_too_many_buckets_is_made_coarser_or_fails_the_scrape() -> None:
+    options = CacheOptions(bucket_limit=1, parsing=NATIVE.parsing)
+    for offset, error in ((1, ""), (0, "histogram bucket limit exceeded")):  # buckets 0 and 1 are never one
+        family = native("h", 7)
+        metric = Metric.FromString(family.metric[0])
+        metric.histogram.positive_span[0].offset = offset
+        family.metric[0] = metric.SerializeToString()
+        scraped, found = scrape(SeriesCache(maker(), options), body(family), T)
+        assert str(scraped.error or "") == error
+        assert found == ({} if error else {"h": 7})
