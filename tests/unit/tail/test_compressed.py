@@ -126,8 +126,9 @@ async def test_a_file_that_may_still_be_compressed_waits(tmp_path: Path) -> None
         await until("the other", lambda: len(tail.lines) == 2)
 
 
+@pytest.mark.parametrize("inode", ["used again", "another"])
 async def test_what_was_rotated_and_compressed_while_we_were_down_is_read_to_its_end(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, inode: str
 ) -> None:
     """As the kubelet does: 0.log is renamed, compressed at the next rotation, and the plain file is removed."""
     caplog.set_level("INFO")
@@ -140,8 +141,12 @@ async def test_what_was_rotated_and_compressed_while_we_were_down_is_read_to_its
         out.write(rest)
     (tmp_path / "0.log.20260101-000000.gz").write_bytes(gzip.compress(b"somebody else's\n" * 100))
     (tmp_path / "0.log.20260102-030405.gz").write_bytes(gzip.compress(log.read_bytes()))
-    log.unlink()
-    log.write_text("new\n")
+    if inode == "another":
+        (tmp_path / "new").write_text("new\n")
+        (tmp_path / "new").rename(log)
+    else:
+        log.unlink()
+        log.write_text("new\n")
     async with tailing(tmp_path / "storage", target(log), options=FAST) as tail:
         await until("the rest and the new", lambda: tail.lines.get(str(log)) == [*LINES[50:200], "new"])
         assert tail.metric("headrace_tail_lost_bytes_total", reason="vanished") == 0
