@@ -101,10 +101,10 @@ async def test_credentials_of_the_proxy_are_shown_to_the_proxy_alone(target, pro
     assert all("Proxy-Authorization" not in headers for headers in seen)
 
 
+# Without a tunnel, the answer of the proxy is the answer.
+@pytest.mark.parametrize("target", ["https"], indirect=True)
 async def test_a_proxy_that_refuses_a_tunnel_is_named_without_secrets(target, proxy, pki):
     url, _, _ = target
-    if url.startswith("http:"):
-        pytest.skip("without a tunnel, the answer of the proxy is the answer")
     proxy.refuse = "407 Proxy Authentication Required"
     settings = config(proxy_url=proxy.url.replace("http://", "http://me:hunter2@"))
     with pytest.raises(ConnectionFailed, match="proxy answered 407") as caught:
