@@ -47,7 +47,7 @@ class Case:
     targets: int = 10
     series: int = 10_000
     interval_s: int = 2
-    warm_up_s: int = 12
+    warm_up_s: int = 20
     variants: int = 8
     kind: str = "text"
     goal: float = 0.0
