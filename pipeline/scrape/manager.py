@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pipeline.telemetry.metrics import Telemetry
 
 
+AT_ONCE = 200
+"""More new targets than this are relabelled with pauses, so that the scrapes of other targets are on time."""
+
+
 class ScrapeManager:
     """Use as ``async with``: inside, the jobs applied are scraped; leaving stops them without staleness markers."""
 
@@ -50,6 +54,8 @@ class ScrapeManager:
         self._buffers = Buffers()
         self._pools: dict[str, ScrapePool] = {}
         self._ended: list[ScrapePool] = []
+        self._preparing: set[asyncio.Task[None]] = set()
+        self._found: dict[str, Sequence[TargetGroup]] = {}  # by job: what is being made ready
         self._clients: list[HttpClient] = []
         self._external_labels: Mapping[str, str] = {}
 
@@ -58,6 +64,8 @@ class ScrapeManager:
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        for task in self._preparing:
+            task.cancel()
         for pool in [*self._pools.values(), *self._ended]:
             pool.stop()
         try:
@@ -100,9 +108,30 @@ class ScrapeManager:
                 before.reconfigure(config, around, await self._client(config))
 
     def sync(self, job: str, groups: Sequence[TargetGroup]) -> None:
-        """The targets that discovery has for a job now."""
-        if job in self._pools:
+        """The targets that discovery has for a job now. Many new ones are made ready while others are scraped."""
+        if job not in self._pools:
+            return
+        if job in self._found:
+            self._found[job] = groups
+        elif self._pools[job].news(groups) <= AT_ONCE:
             self._pools[job].sync(groups)
+        else:
+            self._found[job] = groups
+            task = self._tasks.create_task(self._prepare(job), name=f"targets of {job}")
+            self._preparing.add(task)
+            task.add_done_callback(self._preparing.discard)
+
+    async def _prepare(self, job: str) -> None:
+        """What was found last counts: more may be found while this works."""
+        while True:
+            groups, pool = self._found[job], self._pools.get(job)
+            if pool is not None:
+                await pool.prepare(groups)
+            if self._found[job] is groups and self._pools.get(job) is pool:
+                del self._found[job]
+                if pool is not None:
+                    pool.sync(groups)
+                return
 
     def owners_changed(self) -> None:
         """Ask again which targets are ours."""

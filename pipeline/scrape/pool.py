@@ -121,6 +121,14 @@ class ScrapePool:
         """What the targets are fetched with; whoever made it closes it."""
         return self._client
 
+    async def prepare(self, groups: Sequence[TargetGroup]) -> None:
+        """Do most of the work of `sync` ahead, with pauses. Cancelling is safe."""
+        await self._resolver.prepare(groups)
+
+    def news(self, groups: Sequence[TargetGroup]) -> int:
+        """How many targets of these groups `sync` would have to relabel."""
+        return self._resolver.news(groups)
+
     def sync(self, groups: Sequence[TargetGroup]) -> None:
         """Scrape exactly the targets of these groups, as far as they are ours. Those that stay are not disturbed."""
         self._groups = groups

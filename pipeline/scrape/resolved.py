@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,10 +11,12 @@ from pipeline.relabel.program import Program
 from pipeline.scrape.target import Target, targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.config.scrape import ScrapeConfig
     from pipeline.discovery.target_group import TargetGroup
+
+_BREATH = 50  # targets relabelled in one go: some 5 ms
 
 
 @dataclass
@@ -52,6 +55,23 @@ class Resolver:
         self._relabel = Program(config.relabel_configs)
         self._known: dict[int, tuple[TargetGroup, Resolved]] = {}
 
+    def news(self, groups: Sequence[TargetGroup]) -> int:
+        """How many targets of these groups were not relabelled yet."""
+        return sum(len(group.targets) for group in groups if id(group) not in self._known)
+
+    async def prepare(self, groups: Sequence[TargetGroup]) -> None:
+        """Relabel these groups with pauses, so that `resolve` finds all of them done. Cancelling is safe."""
+        done = 0
+        for group in groups:
+            if id(group) in self._known:
+                continue
+            found = Resolved()
+            for _ in self._steps(group, found):
+                done += 1
+                if done % _BREATH == 0:
+                    await asyncio.sleep(0)
+            self._known[id(group)] = (group, found)
+
     def resolve(self, groups: Sequence[TargetGroup]) -> Resolved:
         """Everything that they come to."""
         found = Resolved()
@@ -59,13 +79,17 @@ class Resolver:
         for group in groups:
             entry = known.get(id(group))
             if entry is None:
-                entry = (group, self._group(group))
+                found_here = Resolved()
+                for _ in self._steps(group, found_here):
+                    pass
+                entry = (group, found_here)
             self._known[id(group)] = entry
             found.add(entry[1], self._config.keep_dropped_targets)
         return found
 
-    def _group(self, group: TargetGroup) -> Resolved:
-        found, limit = Resolved(), self._config.keep_dropped_targets
+    def _steps(self, group: TargetGroup, found: Resolved) -> Iterator[None]:
+        """Take a group in, one target a step."""
+        limit = self._config.keep_dropped_targets
         for discovered, target in targets_of(self._config, self._relabel, group):
             if target is None:
                 found.dropped_count += 1
@@ -75,4 +99,4 @@ class Resolver:
                 found.targets.setdefault(target)
             else:
                 found.failed.append((discovered, str(target)))
-        return found
+            yield
