@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from pipeline.config.auth import JWT_BEARER
-from pipeline.http_client.assertion import signed
 from pipeline.http_client.credentials import secret_source
 from pipeline.http_client.errors import HttpFailed, TokenRefused, TokenUnavailable, shown
 
@@ -130,6 +129,9 @@ class Tokens:
         if scopes:
             claims["scope"] = scopes
         algorithm = config.signature_algorithm or "RS256"
+        # 8 MB in memory, which every role would pay for.
+        from pipeline.http_client.assertion import signed  # noqa: PLC0415
+
         assertion = signed(claims | config.claims, key, algorithm, config.client_certificate_key_id)
         form = {"grant_type": JWT_BEARER, "assertion": assertion}
         return form | {"scope": scopes} if scopes else form
