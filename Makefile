@@ -51,8 +51,6 @@ fmt: $(VENV)/.dev
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "environment: installing headrace with what its tests need (a minute or two, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@# botocore holds back python-dateutil, and with it kubernetes at 36; our manifests are checked by the models of 37.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'kubernetes>=37,<38' 'python-dateutil>=3'
 	@touch $(VENV)/.demo $@
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
