@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.config.sd.kubernetes import KubernetesSDConfig
 
 _PLUGIN_S = 30.0
+_LOOKS = 50
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -81,10 +84,12 @@ def _own_namespace(account: Path) -> str:
 
 async def _from_kubeconfig(file: str) -> Access:
     found = Configuration()
+    others = _children()
     try:
         async with asyncio.timeout(_PLUGIN_S):
             await load_kube_config(config_file=file, client_configuration=found, persist_config=False)
     except TimeoutError:
+        await _end(_children() - others)
         reason = f"its credential plugin gave nothing within {_PLUGIN_S:g} s"
         raise DiscoveryFailed(f"the kubeconfig file {file} cannot be used: {reason}") from None
     except (ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
@@ -108,3 +113,24 @@ async def _from_kubeconfig(file: str) -> Access:
             proxy_url=found.proxy,
         ),
     )
+
+
+def _children() -> set[int]:
+    """The processes that this one has started; none where the system does not tell."""
+    try:
+        listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+    except OSError:
+        return set()
+    return {int(pid) for pid in listed.split()}
+
+
+async def _end(plugins: set[int]) -> None:
+    """Kill what the library started and left behind: it does not end its plugins itself."""
+    for pid in plugins:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for _ in range(_LOOKS):
+        if not plugins & _children():
+            break
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the loop closes their pipes

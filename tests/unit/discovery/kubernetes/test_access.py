@@ -127,9 +127,13 @@ async def test_a_kubeconfig_files_credential_plugin_is_run(tmp_path):
 
 async def test_a_credential_plugin_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(access, "_PLUGIN_S", 0.2)
-    plugin = "exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: ['3'], interactiveMode: Never}"
+    plugin = (
+        "exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: ['600'], interactiveMode: Never}"
+    )
+    before = access._children()
     with pytest.raises(DiscoveryFailed, match=r"its credential plugin gave nothing within 0\.2 s"):
         await from_kubeconfig(tmp_path, user=plugin)
+    assert access._children() <= before  # nor left behind
 
 
 @pytest.mark.parametrize("text", ["", "[", "a: t0ken\n  b: {", "current-context: c\ncontexts: []", "t0ken", "users: 3"])
