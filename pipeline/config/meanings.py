@@ -220,7 +220,7 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
     logs.DecompressionConfig: {
         "enabled": "Whether compressed files are read as what is in them.",
         "initial_delay": "How long a file must have been left alone before it is read, so that its writer can finish.",
-        "format": "`gz`, `z` (zlib), `bz2` or `zst`; without it, what the first bytes say. Others are read as they are.",
+        "format": "`gz`, `z` (zlib), `bz2` or `zst`; else what the first bytes say. Other files are read as they are.",
     },
     logs.LimitsConfig: {
         "readline_rate_enabled": "Whether the number of lines a second is limited.",
