@@ -16,6 +16,9 @@ from pipeline.config.units import Duration, Integer, Text, above_zero
 
 # Requests to AWS are signed with a header of their own, which these would overwrite.
 _NOT_SIGNED = ("basic_auth", "authorization", "bearer_token", "bearer_token_file", "oauth2", "http_headers")
+# What the AWS client is not told.
+_NOT_PASSED_ON = ("no_proxy", "proxy_from_environment", "proxy_connect_header", "follow_redirects", "enable_http2")
+_TLS = frozenset({"ca_file", "cert_file", "key_file", "insecure_skip_verify"})
 
 
 class Ec2Filter(Described):
@@ -76,3 +79,10 @@ class Ec2SDConfig(Kind, HttpClientConfig):
         for name in _NOT_SIGNED:
             if getattr(self, name, None):
                 yield Fault("requests to AWS are signed; this key is not used", "remove the key", (name,))
+        for name in _NOT_PASSED_ON:
+            if name in self.model_fields_set:
+                message = "the AWS client goes by its own rules here; this key is not used"
+                yield Fault(message, "remove the key", (name,))
+        for name in sorted(self.tls_config.model_fields_set - _TLS):
+            message = "the AWS client does not take this key; it is not used"
+            yield Fault(message, "use files: ca_file, cert_file, key_file", ("tls_config", name))

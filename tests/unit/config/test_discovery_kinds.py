@@ -82,3 +82,17 @@ def test_ec2_without_its_library_is_refused_with_the_remedy(monkeypatch: pytest.
     assert [(problem.message, problem.remedy) for problem in caught.value.problems] == [
         ("the AWS client is not installed", "pip install 'headrace[ec2]'")
     ]
+
+
+def test_what_the_aws_client_is_not_told_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "c.yml"
+    keys = "region: r, follow_redirects: false, no_proxy: h, proxy_url: 'http://p'"
+    tls = "tls_config: {ca_file: a, server_name: x}"
+    path.write_text(f"scrape_configs:\n- job_name: j\n  ec2_sd_configs:\n  - {{{keys}, {tls}}}\n")
+    notes = {(note.path.rpartition("ec2_sd_configs[0].")[2], note.message) for note in load(path, environ={}).notes}
+    assert notes >= {
+        ("no_proxy", "the AWS client goes by its own rules here; this key is not used"),
+        ("follow_redirects", "the AWS client goes by its own rules here; this key is not used"),
+        ("tls_config.server_name", "the AWS client does not take this key; it is not used"),
+    }
+    assert not {where for where, _ in notes} & {"proxy_url", "tls_config.ca_file", "region"}
