@@ -23,8 +23,6 @@ from tests.support.format_targets import FormatTargets, Labels, Seen, WritingAge
 from topics.pb import metric_family_pb2 as pb
 from topics.wire import varint
 
-# A time that samples say themselves: Prometheus sends none of before it began, and takes none that is far ahead.
-OWN_MS = int(time.time() * 1000) // 1000 * 1000 + 120_123
 OPENMETRICS_BODY = b"""# TYPE http_requests counter
 # HELP http_requests What came \\"in\\".
 # UNIT http_seconds seconds
@@ -72,7 +70,7 @@ g 1
 """
 
 
-def protobuf_body() -> bytes:
+def protobuf_body(own_ms: int) -> bytes:
     """Native histograms of all kinds, with and without classic buckets, a classic one, a counter, a summary."""
     families = []
     for name, kind in ((b"rpc_seconds", 4), (b"floats", 4), (b"queue", 5), (b"classic", 4)):
@@ -104,7 +102,7 @@ def protobuf_body() -> bytes:
     counter.counter.value = 3
     counter.counter.exemplar.value = 1
     families.append(pb.MetricFamily(name=b"c_total", type=0, metric=[counter.SerializeToString()]))
-    summary = pb.Metric(timestamp_ms=OWN_MS)
+    summary = pb.Metric(timestamp_ms=own_ms)
     summary.summary.sample_count = 4
     summary.summary.quantile.add(quantile=0.5, value=2)
     families.append(pb.MetricFamily(name=b"s", type=2, metric=[summary.SerializeToString()]))
@@ -118,7 +116,6 @@ BODIES = {
     "/html": ("text/html", b"<html>"),
     "/none": ("text/html", b""),
     "/text": (TEXT, TEXT_BODY),
-    "/proto": (PROTOBUF, protobuf_body()),
 }
 NATIVE = {"scrape_native_histograms": True}
 CUSTOM = {"convert_classic_histograms_to_nhcb": True}
@@ -230,7 +227,9 @@ def of_job(seen: Seen, job: str) -> dict[Labels, set[tuple[Any, ...]]]:
 async def test_every_format_is_asked_for_and_read_as_by_prometheus_3(
     start_agent: Callable[[dict[str, Any]], None], tmp_path: Path
 ) -> None:
-    async with FormatTargets(BODIES) as targets:
+    # A time that samples say themselves: Prometheus sends none of before it began, and takes none that is far ahead.
+    own_ms = int(time.time() * 1000) // 1000 * 1000 + 120_123
+    async with FormatTargets(BODIES | {"/proto": (PROTOBUF, protobuf_body(own_ms))}) as targets:
         config = configuration(targets.target)
         write = {
             "url": f"http://{targets.target}/write",
@@ -243,12 +242,12 @@ async def test_every_format_is_asked_for_and_read_as_by_prometheus_3(
         file = tmp_path / "prometheus.yml"
         file.write_text(yaml.safe_dump(config))
         now_ms = int(time.time() * 1000)
-        ours = Seen(now_ms, OWN_MS)
+        ours = Seen(now_ms, own_ms)
         for fragment in (await scrape(file)).fragments:
             ours.add_ours(fragment)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            theirs = Seen(now_ms, OWN_MS)
+            theirs = Seen(now_ms, own_ms)
             for body in targets.written:
                 theirs.add_theirs(body)
             wrong = differences(ours, theirs)

@@ -38,8 +38,9 @@ NOT_COMPARED = {"scrape_duration_seconds"}
 # Where a scrape fails after some lines, Prometheus ends only the series that it had not met before that; we end all.
 ONLY_REPORTS = {"malformed", "sample limit"}
 # Prometheus's agent sends on nothing that is older than itself.
-SOON_S = int(time.time()) + 540
-OWN_MS = {SOON_S * 1000 + rest for rest in (0, 500, 750, 999)}
+SOON = "@SOON@"  # in bodies; a time is put in its place when the test begins
+SOON_S = 540
+OWN_MS = (0, 500, 750, 999)
 STALE = struct.pack("<Q", STALE_NAN_BITS)
 
 TEXT_1 = f"""# TYPE a counter
@@ -47,7 +48,7 @@ a{{x="1"}} 1
 a{{x="2"}} NaN
 a{{x="1"}} 3
 gone 5
-stamped 7 {SOON_S}000
+stamped 7 {SOON}000
 # TYPE h histogram
 h_bucket{{le="1"}} 1
 h_bucket{{le="+Inf"}} 2
@@ -56,7 +57,7 @@ TEXT_2 = f"""# TYPE a counter
 a{{x="0"}} 9
 a{{x="1"}} 2
 a{{x="2"}} -1
-stamped 8 {SOON_S}999
+stamped 8 {SOON}999
 # TYPE g gauge
 g{{le="1"}} 1
 """
@@ -72,7 +73,7 @@ h_sum 1.5
 i_info{{v="1"}} 1
 # TYPE s stateset
 s{{s="on"}} 1
-stamped 7 {SOON_S}.5
+stamped 7 {SOON}.5
 # EOF
 """
 OPENMETRICS_2 = f"""# TYPE a counter
@@ -84,7 +85,7 @@ h_bucket{{le="+Inf"}} 2 # {{trace="r"}} 1.5 1600000000
 h_count 2
 h_sum 1.5
 # TYPE stamped gauge
-stamped 8 {SOON_S}.75
+stamped 8 {SOON}.75
 # EOF
 """
 
@@ -228,7 +229,7 @@ class Target:
         self.asked = dict.fromkeys(self.asked, 0)
 
 
-def history(requests: Iterable[bytes]) -> History:
+def history(requests: Iterable[bytes], soon_s: int) -> History:
     """By series what it had, one after the other, the same thing counted once; exemplars under a label of their own."""
     found: History = {}
     for request in requests:
@@ -236,18 +237,19 @@ def history(requests: Iterable[bytes]) -> History:
             labels = tuple(sorted((label.name, label.value) for label in series.labels))
             if dict(labels)["__name__"] in NOT_COMPARED:
                 continue
-            for key, content in _contents(labels, series):
+            for key, content in _contents(labels, series, soon_s):
                 known = found.setdefault(key, [])
                 if not known or known[-1] != content:
                     known.append(content)
     return found
 
 
-def _contents(labels: Labels, series: TimeSeries) -> Iterator[tuple[Labels, Any]]:
+def _contents(labels: Labels, series: TimeSeries, soon_s: int) -> Iterator[tuple[Labels, Any]]:
+    own_ms = {soon_s * 1000 + rest for rest in OWN_MS}
     for sample in series.samples:
         stale = struct.pack("<d", sample.value) == STALE
         value = "stale" if stale else struct.pack("<d", sample.value).hex()
-        yield labels, (value, sample.timestamp if sample.timestamp in OWN_MS else 0)
+        yield labels, (value, sample.timestamp if sample.timestamp in own_ms else 0)
     for histogram in series.histograms:
         histogram.timestamp = 0
         stale = struct.pack("<d", histogram.sum) == STALE
@@ -266,6 +268,7 @@ async def side_by_side(
     folder: Path,
     *,
     only_reports: bool = False,
+    soon_s: int = 0,
 ) -> None:
     """Scrape with both until the histories are the same; AssertionError, with what differs, when they never are."""
     config = {
@@ -292,10 +295,12 @@ async def side_by_side(
             if target is not None:
                 for _ in range(3):
                     await target.next()
-            await _equal(appender, folder / "journal", only_names=target is None, only_reports=only_reports)
+            await _equal(
+                appender, folder / "journal", only_names=target is None, only_reports=only_reports, soon_s=soon_s
+            )
 
 
-async def _equal(appender: ListAppender, journal: Path, *, only_names: bool, only_reports: bool) -> None:
+async def _equal(appender: ListAppender, journal: Path, *, only_names: bool, only_reports: bool, soon_s: int) -> None:
     ours: History = {}
     theirs: History = {}
     for _ in range(40):
@@ -303,7 +308,8 @@ async def _equal(appender: ListAppender, journal: Path, *, only_names: bool, onl
             decompress(fragment.payload) if fragment.compressed else bytes(fragment.payload)
             for fragment in appender.fragments
         ]
-        ours, theirs = history(payloads), history(decompress(body) for body in bodies(journal))
+        ours = history(payloads, soon_s)
+        theirs = history((decompress(body) for body in bodies(journal)), soon_s)
         if only_reports:
             ours, theirs = _reports(ours), _reports(theirs)
         if (ours.keys() == theirs.keys()) if only_names else (ours == theirs):
@@ -330,7 +336,9 @@ async def test_what_is_sent_is_what_prometheus_sends(
     name: str, start_agent: Callable[[dict[str, Any]], Agent], tmp_path: Path
 ) -> None:
     content_type, phases, options = CASES[name]
-    target = Target(content_type, phases)
+    soon_s = int(time.time()) + SOON_S
+    first, second = (phase.replace(SOON.encode(), b"%d" % soon_s) for phase in phases)
+    target = Target(content_type, (first, second))
     app = web.Application()
     app.router.add_get("/metrics", target.answer)
     runner = web.AppRunner(app, access_log=None)
@@ -342,7 +350,7 @@ async def test_what_is_sent_is_what_prometheus_sends(
             "static_configs": [{"targets": [f"127.0.0.1:{runner.addresses[0][1]}"]}],
             **options,
         }
-        await side_by_side(job, target, start_agent, tmp_path, only_reports=name in ONLY_REPORTS)
+        await side_by_side(job, target, start_agent, tmp_path, only_reports=name in ONLY_REPORTS, soon_s=soon_s)
     finally:
         await runner.cleanup()
 
