@@ -34,7 +34,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class BackendState:
-    """One backend: what its agent says, and what the sink behind it has (None: no sink, or stopped)."""
+    """One backend: what its agent says, and what the sink behind it has (None: no sink, or stopped).
+
+    `markers`: so many records of the lag may be none: after the tailer's last transaction its marker stands in each
+    partition, and nothing is ever committed over that.
+    """
 
     name: str
     kind: str
@@ -43,6 +47,7 @@ class BackendState:
     lag_records: int | None = None
     ledger: Mapping[str, int] = field(default_factory=dict)
     received: Received | None = None
+    markers: int = 0
 
     @property
     def open(self) -> int:
@@ -57,7 +62,9 @@ class BackendState:
     @property
     def settled(self) -> bool:
         """Nothing under way and nothing waiting."""
-        return self.lag_records == 0 and not self.ledger.get("pending", 0)
+        if self.lag_records is None or self.lag_records > self.markers:
+            return False
+        return not self.ledger.get("pending", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,7 @@ def _backend(role: dict[str, Any], received: Mapping[str, Received]) -> BackendS
         lag_records=status.get("lag_records"),
         ledger={column: total(status.get("ledger", {}).get(column, 0)) for column in LEDGER},
         received=received.get(name),
+        markers=len(status.get("partitions", {})) if role.get("kind") == "logs" else 0,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from pipeline.demo.snapshot import Received, Watcher
+from pipeline.demo.snapshot import BackendState, Received, Watcher
 from tests.support.fakes import FakeClock
 
 AGENT = {
@@ -112,3 +113,11 @@ async def test_before_the_run_answers_nothing_is_known():
     snapshot = await watcher(answers).look()
     assert (snapshot.ready, snapshot.backends, snapshot.samples_acked) == (False, (), 0)
     assert not snapshot.backend("sink-a").settled
+
+
+def test_the_marker_of_the_last_transaction_is_nothing_that_waits():
+    logs = BackendState("logs", "logs", lag_records=2, markers=4)
+    assert logs.settled
+    assert not replace(logs, lag_records=5).settled
+    assert not replace(logs, ledger={"pending": 1}).settled
+    assert not replace(logs, markers=0).settled
