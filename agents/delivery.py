@@ -157,6 +157,11 @@ class AgeLimit:
         return Cut(self._kind, Range(oldest_ms, _NEVER_MS), None).apply(record)
 
 
+def external_labels(backend: Backend) -> Mapping[str, str]:
+    """The client's own. Those of `global` are on the series already: the scraper puts them there."""
+    return {} if isinstance(backend.settings, RemoteWriteConfig) else backend.settings.external_labels
+
+
 def build(
     backend: Backend,
     external_labels: Mapping[str, str],

@@ -14,14 +14,13 @@ from agents.intake import Intake
 from agents.lane import State, overall
 from agents.ledger import Ledger
 from pipeline.config.backends import backends
-from pipeline.config.remote_write import RemoteWriteConfig
 from pipeline.config.render import rendered
 from pipeline.lifecycle.kafka_settings import security
 from topics import admin
 from topics.errors import ConfigError, HeadraceError, KafkaUnavailable, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from aiohttp import web
 
@@ -236,7 +235,7 @@ class AgentRole:
     def _new_delivery(self, backend: Backend) -> Delivery:
         return deliveries.build(
             backend,
-            _external_labels(backend),
+            deliveries.external_labels(backend),
             dead_letters=self._dead_letters,
             ledger=self._ledger,
             on_success=lambda lane: self._intake.nudge_others(lane) if self._intake else None,
@@ -261,8 +260,3 @@ def named(config: Config, name: str) -> Backend:
         return found[name]
     known = ", ".join(found) or "none"
     raise ConfigError([Problem("", 0, "", f"no backend is called {name!r}", f"the configuration has: {known}")])
-
-
-def _external_labels(backend: Backend) -> Mapping[str, str]:
-    """The client's own. Those of `global` are on the series already: the scraper puts them there."""
-    return {} if isinstance(backend.settings, RemoteWriteConfig) else backend.settings.external_labels

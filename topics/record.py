@@ -22,6 +22,11 @@ class Kind(StrEnum):
     METRICS = "metrics"
     LOGS = "logs"
 
+    @property
+    def unit(self) -> str:
+        """What is counted of it, for people."""
+        return "samples" if self is Kind.METRICS else "lines"
+
 
 @dataclass(frozen=True, slots=True)
 class RecordHeaders:

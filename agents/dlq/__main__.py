@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,15 +10,15 @@ import click
 from agents.dlq import commands
 from agents.dlq.letters import Wanted
 from agents.loading import load
+from agents.offline.running import run
 from agents.offline.selecting import BadSelector, Selector
 from agents.offline.times import Time
 from pipeline.clock import SystemClock
 from pipeline.lifecycle.options import ConfigOptions, config_options
-from topics.errors import ConfigError, HeadraceError
 from topics.record import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
 _TIME = Time(SystemClock())
 
@@ -82,10 +80,11 @@ def list_(
     *, wanted: Wanted, kinds: tuple[Kind, ...], everything: bool, limit: int, output: str, options: ConfigOptions
 ) -> None:
     """List dead letters, and count them by backend and reason."""
-    _run(
+    run(
+        "dlq",
         lambda: commands.list_letters(
             load(options), wanted, kinds, everything=everything, limit=limit, as_json=output == "json"
-        )
+        ),
     )
 
 
@@ -95,7 +94,7 @@ def list_(
 @config_options
 def show(ids: tuple[str, ...], output: str, options: ConfigOptions) -> None:
     """Show what letters hold: ID is as `list` prints it, metrics/3/17."""
-    _run(lambda: commands.show_letters(load(options), _ids(ids), as_json=output == "json"))
+    run("dlq", lambda: commands.show_letters(load(options), _ids(ids), as_json=output == "json"))
 
 
 @main.command("redrive")
@@ -114,7 +113,7 @@ def redrive(
     options: ConfigOptions,
 ) -> None:
     """Send letters to their backends again, through the rules of today. What is rejected again is a new letter."""
-    _run(lambda: commands.redrive(load(options), _also(wanted, ids), kinds, dry_run=dry_run, ask=not yes))
+    run("dlq", lambda: commands.redrive(load(options), _also(wanted, ids), kinds, dry_run=dry_run, ask=not yes))
 
 
 @main.command("drop")
@@ -133,7 +132,7 @@ def drop(
     options: ConfigOptions,
 ) -> None:
     """Lay letters aside: nobody needs them. They stay in their topic until retention ends them."""
-    _run(lambda: commands.drop(load(options), _also(wanted, ids), kinds, dry_run=dry_run, ask=not yes))
+    run("dlq", lambda: commands.drop(load(options), _also(wanted, ids), kinds, dry_run=dry_run, ask=not yes))
 
 
 def _also(wanted: Wanted, ids: tuple[str, ...]) -> Wanted:
@@ -150,18 +149,6 @@ def _ids(ids: tuple[str, ...]) -> tuple[str, ...]:
         if kind not in tuple(Kind) or place.count("/") != 1 or not place.replace("/", "").isdigit():
             raise click.BadParameter(f"{one!r} is no ID: `headrace dlq list` prints them, as metrics/3/17")
     return ids
-
-
-def _run(command: Callable[[], Coroutine[Any, Any, int]]) -> None:
-    try:
-        code = asyncio.run(command())
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except HeadraceError as error:
-        click.echo(f"headrace dlq: {error}", err=True)
-        sys.exit(1)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

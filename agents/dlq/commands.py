@@ -56,7 +56,7 @@ async def list_letters(
         state = f" [{done[letter.id]}]" if letter.id in done else ""
         click.echo(
             f"{letter.id:<20} {show(letter.time_ms)}  {letter.said('backend')}  {letter.said('reason')}  "
-            f"{letter.items} {_unit(letter.kind)}{state}  {words}"
+            f"{letter.items} {letter.kind.unit}{state}  {words}"
         )
     if limit and len(found) > limit:
         click.echo(f"… and {len(found) - limit} more: --limit shows them, a filter finds them")
@@ -216,9 +216,7 @@ def _totals(found: Sequence[Letter]) -> None:
     for (backend, reason, kind), some in sorted(groups.items()):
         items = sum(letter.items for letter in some)
         first, last = min(one.time_ms for one in some), max(one.time_ms for one in some)
-        click.echo(
-            f"{backend}: {reason}: {len(some)} letters with {items} {_unit(kind)}, {show(first)} to {show(last)}"
-        )
+        click.echo(f"{backend}: {reason}: {len(some)} letters with {items} {kind.unit}, {show(first)} to {show(last)}")
 
 
 def _summary(letter: Letter, state: str) -> dict[str, Any]:
@@ -234,10 +232,6 @@ def _summary(letter: Letter, state: str) -> dict[str, Any]:
         "tenant": letter.headers.get("tenant", b"").decode("utf-8", "replace"),
         "state": state,
     }
-
-
-def _unit(kind: Kind) -> str:
-    return "samples" if kind is Kind.METRICS else "lines"
 
 
 def _sure(question: str, ask: bool) -> bool:

@@ -73,10 +73,9 @@ class Reader:
         Times are those of the records, Unix milliseconds. Raises TopicMissing, KafkaUnavailable.
         """
         try:
-            numbers = await self._consumer._client._wait_on_metadata(topic)  # noqa: SLF001 — the public call answers from memory
+            await self._consumer._client._wait_on_metadata(topic)  # noqa: SLF001 — the public call answers from memory
         except KafkaError as error:
             raise TopicMissing(f"there is no topic {topic} at {self._brokers} ({type(error).__name__})") from None
-        del numbers
         partitions = self._consumer.partitions_for_topic(topic) or set()
         places = [TopicPartition(topic, number) for number in sorted(partitions)]
         try:

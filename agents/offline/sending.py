@@ -11,7 +11,6 @@ from agents import delivery as deliveries
 from agents.deadletter import DeadLetters
 from agents.lane import Lane, State, overall
 from agents.ledger import Ledger
-from pipeline.config.remote_write import RemoteWriteConfig
 from topics.definitions import DEAD_HEADERS_BYTES, TopicNames
 from topics.errors import KafkaUnavailable
 
@@ -76,10 +75,9 @@ class Sending:
         self.ledger = Ledger(telemetry, backend.name)
         self._clock = clock
         self._lanes: dict[int, Lane] = {}
-        external = {} if isinstance(backend.settings, RemoteWriteConfig) else backend.settings.external_labels
         self._delivery = deliveries.build(
             backend,
-            external,
+            deliveries.external_labels(backend),
             dead_letters=DeadLetters(store, backend.name, clock),
             ledger=self.ledger,
             on_success=self._nudge_others,

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from typing import TYPE_CHECKING, Any
-
 import click
 from click.core import ParameterSource
 
 from agents.loading import load
+from agents.offline.running import run
 from agents.offline.selecting import BadSelector, Selector
 from agents.offline.times import Time
 from agents.replay import commands
 from pipeline.clock import SystemClock
 from pipeline.config.units import parse_duration
 from pipeline.lifecycle.options import ConfigOptions, config_options
-from topics.errors import ConfigError, HeadraceError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
 
 _TIME = Time(SystemClock())
 
@@ -76,7 +69,7 @@ def main(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--late") from None
     asked = commands.Asked(backend, start, end, match, rate, late_ms)
-    _run(lambda: commands.start(load(options), asked, dry_run=dry_run))
+    run("replay", lambda: commands.start(load(options), asked, dry_run=dry_run))
 
 
 @main.command("list")
@@ -84,7 +77,7 @@ def main(
 @config_options
 def list_(options: ConfigOptions, output: str) -> None:
     """Every replay that Kafka remembers, and how far it got."""
-    _run(lambda: commands.list_jobs(load(options), as_json=output == "json"))
+    run("replay", lambda: commands.list_jobs(load(options), as_json=output == "json"))
 
 
 @main.command("resume")
@@ -92,7 +85,7 @@ def list_(options: ConfigOptions, output: str) -> None:
 @config_options
 def resume(options: ConfigOptions, job_id: str) -> None:
     """Go on with a replay that was stopped or killed."""
-    _run(lambda: commands.resume(load(options), job_id))
+    run("replay", lambda: commands.resume(load(options), job_id))
 
 
 @main.command("stop")
@@ -100,19 +93,7 @@ def resume(options: ConfigOptions, job_id: str) -> None:
 @config_options
 def stop(options: ConfigOptions, job_id: str) -> None:
     """Stop a replay that runs, here or elsewhere. It can be resumed."""
-    _run(lambda: commands.stop(load(options), job_id))
-
-
-def _run(command: Callable[[], Coroutine[Any, Any, int]]) -> None:
-    try:
-        code = asyncio.run(command())
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except HeadraceError as error:
-        click.echo(f"headrace replay: {error}", err=True)
-        sys.exit(1)
-    sys.exit(code)
+    run("replay", lambda: commands.stop(load(options), job_id))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from pipeline.lifecycle.kafka_settings import security
 from pipeline.telemetry.metrics import Telemetry
 from topics.definitions import TopicNames
 from topics.errors import HeadraceError
-from topics.record import Kind
 
 if TYPE_CHECKING:
     from pipeline.config.root import Config
@@ -71,7 +70,7 @@ async def start(config: Config, asked: Asked, *, dry_run: bool) -> int:
         if dry_run:
             replay = Replay(job, reader, names, clock=SystemClock())
             records, items = await replay.count(lambda record: int(record.headers.get("samples", b"1") or b"1"))
-            unit = _unit(job.kind)
+            unit = job.kind.unit
             click.echo(f"{items} {unit} in {records} records would go to {job.backend}, {_range(job)}")
             return 0
     click.echo(f"replay {job.id} to {job.backend}, {_range(job)}: {job.records} records to look at")
@@ -192,7 +191,3 @@ def _range(job: Job) -> str:
 def _outcome(job: Job) -> str:
     told = [f"{number} {kind.replace('_', ' ')}" for kind, number in job.outcome.items() if number]
     return ", ".join(told) or "nothing sent"
-
-
-def _unit(kind: Kind) -> str:
-    return "samples" if kind is Kind.METRICS else "lines"
