@@ -167,12 +167,14 @@ def _p99(before: dict[float, int], after: dict[float, int]) -> float:
 def main() -> int:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scraper", description=__doc__)
-    parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=list(CASES))
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all when none is named")
     parser.add_argument("--seconds", type=int, default=30, help="measured seconds of each case")
     parser.add_argument("--write", action="store_true", help="write the table to docs/benchmarks.md")
     arguments = parser.parse_args()
+    if unknown := set(arguments.cases) - set(CASES):
+        parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     results = []
-    for name in arguments.cases:
+    for name in arguments.cases or CASES:
         with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
             say = (lambda text: print(text, file=sys.stderr)) if os.environ.get("BENCH_VERBOSE") else lambda _: None
             result = measure(CASES[name], arguments.seconds, Path(folder), say)
