@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from pipeline.config.discovery import ExpandedLabels, JobName
 from pipeline.config.environment import ExpandedSecret, ExpandedText, FilePath
 from pipeline.config.http import URL, HttpClientConfig, redacted_url, unknown_scheme
+from pipeline.config.recovery import EARLIEST, Recovery, StartFrom, recovery_faults
 from pipeline.config.relabel import RelabelField
 from pipeline.config.remote_write import not_reserved, short_hash
 from pipeline.config.sd import DiscoverySections, foreign
@@ -66,11 +67,23 @@ class LokiClientConfig(HttpClientConfig):
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
     drop_lines: tuple[SelectorText, ...] = ()
+    recovery: Recovery = "ordered"
+    out_of_order_time_window: GoDuration = 0.0
+    start_from: StartFrom = EARLIEST
 
     FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
         "drop_rate_limited_batches": NotYet(("false",), owner="Promtail"),
         "stream_lag_labels": Elsewhere("headrace has metrics of lag of its own"),
     }
+
+    def faults(self) -> Iterator[Fault]:
+        """New lines before older ones only where the backend is known to take those too."""
+        yield from super().faults()
+        remedy = (
+            "set out_of_order_time_window to half of Loki's ingester.max_chunk_age (1h unless it was changed), "
+            "or remove the key"
+        )
+        yield from recovery_faults(self.recovery, self.out_of_order_time_window, "a Loki whose window is not known", remedy)
 
     def warnings(self) -> Iterator[Fault]:
         """Nothing waits for a full batch, and nothing is sent by an unknown scheme."""

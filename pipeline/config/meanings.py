@@ -30,6 +30,15 @@ _PROXY = {
     "proxy_connect_header": "Headers for the proxy when it is asked for a tunnel: `NAME: [value, …]`; never shown.",
 }
 
+_CATCHING_UP = {
+    "recovery": "headrace's own: after an outage `ordered`, the oldest first, or `fresh_first`: what is new at once, and "
+    "the past beside it. Only for backends that take samples or lines out of order; see guarantees.md.",
+    "out_of_order_time_window": "headrace's own: how far out of order the backend takes what it gets, as it is "
+    "configured itself; bounds what `fresh_first` leaves for later.",
+    "start_from": "headrace's own: where a backend that has never had anything begins: `earliest`, `latest`, a time, or "
+    "a duration ago. Never moves one that has.",
+}
+
 MEANINGS: dict[type[Section], dict[str, str]] = {
     root.Config: {
         "global": "Defaults for every job, and labels for every series sent on.",
@@ -153,7 +162,8 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "write_relabel_configs": f"For series on their way to this backend. {_RULES}",
         "queue_config": "Size of requests, delays between attempts.",
         "metadata_config": "Accepted; headrace sends no metadata yet.",
-    },
+    }
+    | _CATCHING_UP,
     cloud_auth.SigV4Config: {
         "region": "Without one, that of AWS's default chain.",
         "access_key": "With `secret_key`; without both, AWS's default chain: environment, profile, IRSA, instance.",
@@ -243,7 +253,8 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "external_labels": "Labels added to every stream that does not have them.",
         "headers": "Headers of every request; values are treated as secrets.",
         "write_relabel_configs": f"headrace's own: for streams on their way to this backend. {_RULES}",
-    },
+    }
+    | _CATCHING_UP,
     logs.BackoffConfig: {
         "min_period": "The delay after the first failure; it doubles.",
         "max_period": "The longest delay, unless the backend asks for more.",

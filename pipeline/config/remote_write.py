@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from pipeline.config.cloud_auth import AzureADConfig, GoogleIAMConfig, SigV4Config
 from pipeline.config.environment import ExpandedSecret
 from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url, unknown_scheme
+from pipeline.config.recovery import ANY_ORDER, EARLIEST, Recovery, StartFrom, recovery_faults
 from pipeline.config.relabel import RelabelField
 from pipeline.config.section import Fault, Foreign, NotYet, Section, faults
 from pipeline.config.units import Boolean, Duration, Integer, Text, above_zero, between
@@ -105,6 +106,9 @@ class RemoteWriteConfig(HttpClientConfig):
     azuread: AzureADConfig | None = None
     google_iam: GoogleIAMConfig | None = None
     profile: BackendProfile = "generic"
+    recovery: Recovery = "ordered"
+    out_of_order_time_window: Duration = 0.0
+    start_from: StartFrom = EARLIEST
     headers: Annotated[dict[Text, ExpandedSecret], not_reserved(RESERVED_HEADERS)] = Field(default_factory=dict)
     write_relabel_configs: tuple[RelabelField, ...] = ()
     queue_config: QueueConfig = QueueConfig()
@@ -129,6 +133,14 @@ class RemoteWriteConfig(HttpClientConfig):
                 "at most one of basic_auth, authorization, oauth2, sigv4, azuread and google_iam must be configured"
             )
             yield Fault(message, f"keep one of {', '.join(given)}")
+        remedy = (
+            "set out_of_order_time_window to what the backend itself is configured with, name its profile, "
+            "or remove the key"
+        )
+        if self.profile not in ANY_ORDER:
+            yield from recovery_faults(
+                self.recovery, self.out_of_order_time_window, f'a backend of profile "{self.profile}"', remedy
+            )
 
     def warnings(self) -> Iterator[Fault]:
         """Nothing is sent by an unknown scheme."""
