@@ -83,7 +83,8 @@ class LokiClientConfig(HttpClientConfig):
             "set out_of_order_time_window to half of Loki's ingester.max_chunk_age (1h unless it was changed), "
             "or remove the key"
         )
-        yield from recovery_faults(self.recovery, self.out_of_order_time_window, "a Loki whose window is not known", remedy)
+        window_s = self.out_of_order_time_window
+        yield from recovery_faults(self.recovery, window_s, "a Loki whose window is not known", remedy)
 
     def warnings(self) -> Iterator[Fault]:
         """Nothing waits for a full batch, and nothing is sent by an unknown scheme."""

@@ -31,12 +31,12 @@ _PROXY = {
 }
 
 _CATCHING_UP = {
-    "recovery": "headrace's own: after an outage `ordered`, the oldest first, or `fresh_first`: what is new at once, and "
-    "the past beside it. Only for backends that take samples or lines out of order; see guarantees.md.",
+    "recovery": "headrace's own: after an outage `ordered`, the oldest first, or `fresh_first`: what is new at once, "
+    "and the past beside it. Only for backends that take samples or lines out of order; see guarantees.md.",
     "out_of_order_time_window": "headrace's own: how far out of order the backend takes what it gets, as it is "
     "configured itself; bounds what `fresh_first` leaves for later.",
-    "start_from": "headrace's own: where a backend that has never had anything begins: `earliest`, `latest`, a time, or "
-    "a duration ago. Never moves one that has.",
+    "start_from": "headrace's own: where a backend that has never had anything begins: `earliest`, `latest`, a time, "
+    "or a duration ago. Never moves one that has.",
 }
 
 MEANINGS: dict[type[Section], dict[str, str]] = {
