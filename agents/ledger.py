@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from agents.totals import Incident, Totals
 from pipeline.telemetry import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.telemetry.metrics import Telemetry
+
+__all__ = ["Incident", "Ledger", "PartitionLedger", "Totals"]
 
 
 class PartitionLedger:

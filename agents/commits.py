@@ -1,0 +1,154 @@
+"""What travels with a committed offset: one JSON object of at most METADATA_BYTES that Kafka keeps beside it.
+
+Whoever has something to say that is true of an offset registers a section. It is asked when an offset is committed, and
+told what it said when the partition is dealt to us, by us or by whoever had it before. Offset and metadata are one
+record in Kafka: either both are there or neither. Knows nothing of Faust, and all of it lives in the main loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 1
+METADATA_BYTES: Final = 3900
+"""Kafka takes 4096 unless `offset.metadata.max.bytes` of the broker says otherwise."""
+
+Encode = Callable[[int, int], Any]
+Restore = Callable[[int, int | None, Any], None]
+Shrink = Callable[[Any, int], Any]
+
+
+def decode(metadata: str) -> dict[str, Any]:
+    """The sections by name; {} for anything that is not ours: nothing, a foreign tool's text, a newer version."""
+    try:
+        found = orjson.loads(metadata) if metadata else None
+    except orjson.JSONDecodeError:
+        return {}
+    if not isinstance(found, dict) or found.get("v") != VERSION:
+        return {}
+    return {name: section for name, section in found.items() if name != "v"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    encode: Encode
+    restore: Restore
+    shrink: Shrink | None
+    confirmed: Callable[[int, int], None] | None
+    lost: Callable[[int], None] | None
+
+
+class Commits:
+    """One per agent process. `positions`: by partition, the offset below which everything has its outcome, or is in
+    the keeping of a section (a backfill): what a commit may say.
+    """
+
+    def __init__(self) -> None:
+        self.positions: dict[int, int] = {}
+        self._sections: dict[str, _Section] = {}
+        self._ours: set[int] = set()
+        self._requested: set[int] = set()
+        self._room = METADATA_BYTES
+        self._told: set[int] = set()
+
+    def register(
+        self,
+        name: str,
+        encode: Encode,
+        restore: Restore,
+        *,
+        shrink: Shrink | None = None,
+        confirmed: Callable[[int, int], None] | None = None,
+        lost: Callable[[int], None] | None = None,
+    ) -> None:
+        """A section.
+
+        `encode(partition, offset)`: what is true when everything below `offset` has its outcome; None: nothing.
+        `restore(partition, offset, section)`: called at every assignment for each partition that is ours, before any
+        of its records is processed; the committed offset and what `encode` gave then, None where there is none.
+        `shrink(section, size_bytes)`: the section once more, in no more than that as JSON, when all do not fit.
+        `confirmed(partition, offset)`: Kafka has that commit. `lost(partition)`: it is no longer ours.
+        """
+        self._sections[name] = _Section(encode, restore, shrink, confirmed, lost)
+
+    def metadata(self, partition: int, offset: int) -> str:
+        """What is to be committed beside `offset`; empty when no section has anything to say. A request is met by it."""
+        self._requested.discard(partition)
+        found = {name: one.encode(partition, offset) for name, one in self._sections.items()}
+        found = {name: section for name, section in found.items() if section is not None}
+        if not found:
+            return ""
+        text = orjson.dumps({"v": VERSION, **found})
+        for name, one in self._sections.items():
+            if len(text) > self._room and one.shrink is not None and name in found:
+                others = len(text) - len(orjson.dumps(found[name]))
+                found[name] = one.shrink(found[name], max(self._room - others, 0))
+                text = orjson.dumps({"v": VERSION, **found})
+        if len(text) > self._room:
+            if partition not in self._told:
+                self._told.add(partition)
+                log.error("partition %d: %d bytes are too many to be kept beside its offset", partition, len(text))
+            return ""
+        return text.decode()
+
+    def too_large(self) -> None:
+        """The broker takes less metadata than we send: from now on at most half as much."""
+        self._room //= 2
+        log.warning(
+            "Kafka does not keep so much beside an offset (offset.metadata.max.bytes): %d bytes from now on", self._room
+        )
+
+    def request(self, partition: int) -> None:
+        """Commit soon although the offset has not moved: what a section says of it has changed."""
+        self._requested.add(partition)
+
+    @property
+    def requested(self) -> dict[int, int]:
+        """The partitions for which a commit was asked for, and their positions."""
+        return {number: self.positions[number] for number in self._requested if number in self.positions}
+
+    # For the transport and the intake.
+
+    def deal(self, partitions: Iterable[int]) -> None:
+        """These are ours now, and no others."""
+        ours = set(partitions)
+        self._requested &= ours
+        gone_ones, self._ours = self._ours - ours, ours
+        for gone in gone_ones:
+            self.positions.pop(gone, None)
+            for one in self._sections.values():
+                if one.lost is not None:
+                    one.lost(gone)
+
+    def restore(self, partition: int, offset: int | None, metadata: str) -> None:
+        """What Kafka had for a partition that is ours now; `positions` has it afterwards, unless there is none yet."""
+        found = decode(metadata)
+        if metadata and not found and partition not in self._told:
+            self._told.add(partition)
+            log.warning("partition %d: what is kept beside its offset is not ours, or of a newer version", partition)
+        for name, one in self._sections.items():
+            one.restore(partition, offset, found.get(name))
+        if offset is not None:
+            self.moved(partition, offset)
+
+    def moved(self, partition: int, offset: int) -> None:
+        """Everything below `offset` has its outcome."""
+        if offset > self.positions.get(partition, -1):
+            self.positions[partition] = offset
+
+    def begins(self, partition: int, offset: int) -> None:
+        """The partition is read from here, wherever it was before."""
+        self.positions[partition] = offset
+
+    def confirmed(self, partition: int, offset: int) -> None:
+        """Kafka has the commit of `offset` and what was encoded for it."""
+        for one in self._sections.values():
+            if one.confirmed is not None:
+                one.confirmed(partition, offset)
