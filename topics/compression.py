@@ -30,6 +30,16 @@ def decoded_size(block: bytes | memoryview) -> int:
     return _preamble(block)[0]
 
 
+def elements_size(block: bytes | memoryview) -> int:
+    """How many bytes a block has after its length preamble. Raises CorruptBlock."""
+    return len(block) - _preamble(block)[1]
+
+
+def with_preamble(decoded_bytes: int, elements: bytes | memoryview) -> bytes:
+    """A block of its own from elements that stood in a joined one, and the size in bytes that they decode to."""
+    return b"".join((varint(decoded_bytes), elements))
+
+
 def _preamble(block: bytes | memoryview) -> tuple[int, int]:
     try:
         size, start = read_varint(block, 0)

@@ -36,7 +36,8 @@ class RecordHeaders:
     newest timestamp in it, Unix milliseconds; `producer`: the id of the producing process, new at each start;
     `sequence`: counts that producer's records in this partition from 0, so that a gap or a repeat shows; `fragments`:
     the decoded sizes of the fragments that the value was joined from, in order, where there is more than one;
-    `extras`: what series hold beside ordinary samples: EXEMPLARS, HISTOGRAMS, both as a sum, or 0.
+    `elements`: how many bytes of the value, after its length preamble, are each fragment's own snappy elements (0: they
+    stand together with those of the next), where fragments came compressed; `extras`: what series hold beside ordinary samples: EXEMPLARS, HISTOGRAMS, both as a sum, or 0.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class RecordHeaders:
     version: int = VERSION
     fragments: tuple[int, ...] = ()
     extras: int = 0
+    elements: tuple[int, ...] = ()
 
     def encode(self) -> list[tuple[str, bytes]]:
         """As Kafka headers: ASCII decimals and UTF-8 text. The tenant is left out when there is none."""
@@ -67,6 +69,8 @@ class RecordHeaders:
             headers.append(("tenant", self.tenant.encode()))
         if len(self.fragments) > 1:
             headers.append(("fragments", b",".join([b"%d" % size for size in self.fragments])))
+        if self.elements:
+            headers.append(("elements", b",".join([b"%d" % size for size in self.elements])))
         if self.extras:
             headers.append(("extras", ",".join([name for bit, name in _EXTRAS.items() if self.extras & bit]).encode()))
         return headers
@@ -94,8 +98,9 @@ class RecordHeaders:
             sequence=_count(found, "sequence"),
             tenant=_text(found, "tenant") if "tenant" in found else "",
             version=version,
-            fragments=_sizes(found),
+            fragments=_sizes(found, "fragments"),
             extras=extras(found),
+            elements=_sizes(found, "elements"),
         )
 
 
@@ -127,11 +132,11 @@ def _number(headers: Mapping[str, bytes], name: str) -> int:
     return int(raw)
 
 
-def _sizes(headers: Mapping[str, bytes]) -> tuple[int, ...]:
-    raw = headers.get("fragments", b"")
+def _sizes(headers: Mapping[str, bytes], name: str) -> tuple[int, ...]:
+    raw = headers.get(name, b"")
     sizes = raw.split(b",") if raw else []
     if not all(size.isdigit() and len(size) < 19 for size in sizes):
-        raise BadRecord(f"header fragments is not a list of decimal numbers: {raw[:40]!r}")
+        raise BadRecord(f"header {name} is not a list of decimal numbers: {raw[:40]!r}")
     return tuple(int(size) for size in sizes)
 
 

@@ -219,6 +219,7 @@ class KafkaProducer:
             tenant=packed.tenant,
             fragments=packed.fragments,
             extras=packed.extras,
+            elements=packed.elements,
         )
 
     def _on_ack(self, lane: Lane, parcel: Parcel, waited_s: float) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.producer.appender import Fragment
 from topics import push_request, write_request
-from topics.compression import compress, decoded_size, decompress, join_blocks
+from topics.compression import compress, decoded_size, decompress, elements_size, join_blocks
 from topics.record import Kind
 from topics.wire import walk
 
@@ -43,13 +43,14 @@ class Packed:
     fragments: tuple[int, ...] = ()
     tenant: str = ""
     extras: int = 0
+    elements: tuple[int, ...] = ()
 
 
 class Pile:
     """What is gathered for one partition. `size_bytes`: what it holds in memory, compressed and not yet."""
 
     __slots__ = (
-        "_blocks", "_fragments", "_raw", "born_s", "extras", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes",
+        "_blocks", "_compressed", "_elements", "_fragments", "_raw", "born_s", "extras", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes",
         "samples", "series", "size_bytes", "tenant",
     )  # fmt: skip
 
@@ -66,6 +67,8 @@ class Pile:
         self.extras = 0
         self._blocks: list[bytes] = []
         self._fragments: list[int] = []
+        self._elements: list[int] = []
+        self._compressed = False  # whether some fragment came compressed
         self._raw = bytearray()
 
     def add(self, fragment: Fragment) -> None:
@@ -75,12 +78,16 @@ class Pile:
         self.raw_bytes += size
         self._fragments.append(size)
         if fragment.compressed:
+            self._compressed = True
             self._squeeze()
+            self._elements.append(0)
             self._keep(bytes(payload))
         elif len(payload) >= _PIECE_BYTES // 2:
             self._squeeze()
+            self._elements.append(0)
             self._keep(compress(payload))
         else:
+            self._elements.append(0)
             self._raw += payload
             self.size_bytes += len(payload)
             if len(self._raw) >= _PIECE_BYTES:
@@ -99,11 +106,13 @@ class Pile:
         self._squeeze()
         value = join_blocks(self._blocks)
         told = self._fragments if len(self._fragments) <= _FRAGMENTS_TOLD else ()
+        elements = self._elements if self._compressed and len(told) > 1 else ()
         return Packed(
             *(self.partition, value, self.series, self.samples, self.min_ts_ms, self.max_ts_ms),
             fragments=tuple(told),
             tenant=self.tenant,
             extras=self.extras,
+            elements=tuple(elements),
         )
 
     def _squeeze(self) -> None:
@@ -114,6 +123,7 @@ class Pile:
 
     def _keep(self, block: bytes) -> None:
         self._blocks.append(block)
+        self._elements[-1] = elements_size(block)
         self.size_bytes += len(block)
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.producer.appender import Fragment
-from pipeline.scrape.press import MARK, SLOT_BYTES, pieces, press
 from pipeline.scrape.sheet import SAMPLE_HEAD, SERIES_TAG, STAMP_TAG, Encoded, Sheet, stamp
 from topics.compression import decompress
+from topics.press import MARK, SLOT_BYTES, pieces, press
 from topics.wire import varint
 from topics.write_request import STALE_NAN_BITS, split
 

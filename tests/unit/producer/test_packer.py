@@ -11,9 +11,10 @@ from pipeline.producer.appender import Fragment
 from pipeline.producer.packer import Packer
 from tests.support.producing import numbered
 from topics import push_request, write_request
-from topics.compression import compress, decoded_size, decompress
+from topics.compression import compress, decoded_size, decompress, with_preamble
 from topics.pb.write_request_pb2 import WriteRequest
 from topics.record import EXEMPLARS, HISTOGRAMS, Kind
+from topics.wire import varint
 
 KIB = 1024
 
@@ -52,6 +53,34 @@ def test_a_record_tells_the_decoded_sizes_of_its_fragments():
     assert record is not None
     assert record.fragments == (len(plain.payload), decoded_size(squeezed.payload), len(large.payload))
     assert sum(record.fragments) == decoded_size(record.value)
+
+
+def test_a_record_tells_where_the_elements_of_its_fragments_stand_when_some_came_compressed():
+    packer = _packer(record_bytes=10**9)
+    made = [numbered(0, 0, 3), numbered(0, 3, 2), numbered(0, 5, 10), numbered(0, 15, 3000), numbered(0, 3015, 1)]
+    squeezed = replace(made[2], payload=compress(bytes(made[2].payload)), compressed=True)
+    for fragment in (*made[:2], squeezed, *made[3:]):
+        assert packer.add(fragment, 0.0) is None
+    record = packer.close(0)
+    assert record is not None
+    assert record.elements[0] == 0
+    assert 0 not in record.elements[1:]
+    together = [b"".join(bytes(one.payload) for one in made[:2]), *(bytes(one.payload) for one in made[2:])]
+    at = len(record.value) - sum(record.elements)
+    assert at == len(varint(decoded_size(record.value)))
+    for payload, size in zip(together, record.elements[1:], strict=True):
+        assert decompress(with_preamble(len(payload), record.value[at : at + size])) == payload
+        at += size
+
+
+def test_where_elements_stand_is_not_told_when_nothing_comes_again_in_the_same_bytes():
+    packer = _packer(record_bytes=10**9)
+    for fragment in (numbered(0, 0, 3), numbered(0, 3, 3000)):
+        packer.add(fragment, 0.0)
+    record = packer.close(0)
+    assert record is not None
+    assert record.fragments != ()
+    assert record.elements == ()
 
 
 def test_so_many_fragments_that_their_sizes_would_fill_the_headers_are_not_told():

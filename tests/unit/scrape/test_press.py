@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.producer.appender import Fragment
-from pipeline.scrape.press import MARK, SLOT_BYTES, pieces, press
 from pipeline.scrape.pressed_sheet import PressedSheet, press_sheet
 from pipeline.scrape.sheet import Encoded, Sheet
 from topics.compression import compress, decompress
 from topics.labels import make
+from topics.press import MARK, SLOT_BYTES, pieces, press
 from topics.wire import varint
 from topics.write_request import encode_labels
 

@@ -18,6 +18,7 @@ HEADERS = RecordHeaders(Kind.METRICS, 100, 250, -5, 1_763_725_000_000, "scraper-
         HEADERS,
         RecordHeaders(Kind.LOGS, 0, 0, 0, 0, "", 0),
         replace(HEADERS, fragments=(7, 0, 12345)),
+        replace(HEADERS, fragments=(7, 0, 12345), elements=(0, 5, 800)),
         replace(HEADERS, extras=EXEMPLARS | HISTOGRAMS),
     ],
 )
