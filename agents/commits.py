@@ -79,7 +79,7 @@ class Commits:
         self._sections[name] = _Section(encode, restore, shrink, confirmed, lost)
 
     def metadata(self, partition: int, offset: int) -> str:
-        """What is to be committed beside `offset`; empty when no section has anything to say. A request is met by it."""
+        """What is to be committed beside `offset`, which meets a request; empty when no section has anything to say."""
         self._requested.discard(partition)
         found = {name: one.encode(partition, offset) for name, one in self._sections.items()}
         found = {name: section for name, section in found.items() if section is not None}
