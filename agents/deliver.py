@@ -37,6 +37,8 @@ HEAVY_AFTER = 2
 """After so many failures in a row that a smaller request might not have, it is made smaller …"""
 LIGHT_BYTES = 16 * 1024
 """… unless it is this small: then size is not the reason."""
+NOT_WRITTEN = "not_written"
+"""Acknowledged with 2xx, but not written by the backend's own count: nobody can say which samples these are."""
 SUSPECT_AFTER = 3
 """After so many failures in a row a record that cannot be decoded may be the reason: some servers answer 500 then."""
 
@@ -95,11 +97,12 @@ class Deliverer:
         """`again`: the backend may have had these items in an earlier attempt; `divided`: why a larger one failed."""
         attempt = _Attempt(self._backoff(), Backoff(PROBE_MIN_S, PROBE_MAX_S), again)
         while pieces:
-            outcome = await self._send(lane, pieces)
+            outcome = await self._send(lane, pieces, attempt.tries)
+            attempt.tries += 1
             match outcome:
-                case Delivered():
+                case Delivered(unwritten):
                     self._size.taken(_bytes(pieces))
-                    self._count(lane, pieces)
+                    self._count(lane, pieces, unwritten)
                     self._on_success(lane)
                     return
                 case Rejected():
@@ -130,20 +133,20 @@ class Deliverer:
         except BadRecord:
             return []  # found out in time: a record that cannot be read is no reason here
 
-    async def _send(self, lane: Lane, pieces: list[Piece]) -> Outcome:
+    async def _send(self, lane: Lane, pieces: list[Piece], tries: int) -> Outcome:
         lane.check()
         await self._pace.enter(lane)
         try:
-            return await self._post(lane, pieces)
+            return await self._post(lane, pieces, tries)
         finally:
             self._pace.leave()
 
-    async def _post(self, lane: Lane, pieces: list[Piece]) -> Outcome:
+    async def _post(self, lane: Lane, pieces: list[Piece], tries: int) -> Outcome:
         body = compression.join_blocks([piece.block for piece in pieces])
         if lane.state is State.IDLE:
             lane.show(State.DELIVERING)
         started = self._clock.monotonic()
-        outcome = await self._client.send(body, pieces[0].tenant.decode(errors="replace"))
+        outcome = await self._client.send(body, pieces[0].tenant.decode(errors="replace"), tries)
         took_s = self._clock.monotonic() - started
         if isinstance(outcome, Delivered):
             self._pace.took(took_s)
@@ -154,8 +157,12 @@ class Deliverer:
         self._requests[type(outcome)].inc()
         return outcome
 
-    def _count(self, lane: Lane, pieces: list[Piece]) -> None:
-        self._ledger.partition(lane.partition).deliver(sum(piece.items for piece in pieces))
+    def _count(self, lane: Lane, pieces: list[Piece], unwritten: int) -> None:
+        account, items = self._ledger.partition(lane.partition), sum(piece.items for piece in pieces)
+        left_out = min(unwritten, items)
+        account.deliver(items - left_out)
+        if left_out:
+            account.reject(NOT_WRITTEN, left_out)
         if lane in self._troubled:
             self._troubled.discard(lane)
             if not self._troubled:
@@ -251,3 +258,4 @@ class _Attempt:
         self.probes = probes
         self.again = again
         self.failures = 0
+        self.tries = 0  # requests sent, whatever became of them

@@ -15,10 +15,15 @@ REJECTED = {
     400: "bad_request",
     409: "conflict",
     413: "too_large",
-    415: "unsupported_media_type",
     422: "unprocessable",
 }
-REFUSED = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+REFUSED = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    415: "unsupported_media_type",  # of any content: the wrong protocol, not a wrong sample
+}
 AGAIN = frozenset({408, 425, 429})
 HEAVY = frozenset({408, 429, 504})
 """Answers that a smaller request may not get: too slow to read, or above a limit of bytes or items a second."""

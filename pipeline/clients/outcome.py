@@ -8,7 +8,9 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The backend has the whole request (2xx)."""
+    """The backend has the whole request (2xx). `unwritten`: samples that, by its own account, it did not write."""
+
+    unwritten: int = 0
 
 
 class Load(StrEnum):
@@ -30,7 +32,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """This content, never: 400, 409, 413, 415, 422. Split the request down to what is bad.
+    """This content, never: 400, 409, 413, 422. Split the request down to what is bad.
 
     `reason` is short and bounded (a metric label); `detail` holds the backend's own words, at most 2 KiB.
     """
@@ -42,7 +44,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """This sender, until somebody mends it: 401, 403, 404, bad TLS, unknown host or scheme. The backend pauses."""
+    """This sender, until somebody mends it: 401, 403, 404, 415, bad TLS, unknown host or scheme. The backend pauses."""
 
     reason: str
     detail: str

@@ -12,7 +12,7 @@ from pipeline.clients.classify import DETAIL_BYTES, classify
 from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import GENERIC
 from pipeline.clients.signing.signer import NotSigned
-from pipeline.http_client import HttpClient, HttpFailed
+from pipeline.http_client import HttpClient, HttpFailed, beginning
 from pipeline.http_client.errors import TimedOut
 from topics.errors import BadRecord, InvalidLabels
 
@@ -48,10 +48,11 @@ def with_tenant(headers: Mapping[str, str], tenant: str) -> Mapping[str, str]:
 class Client(Protocol):
     """A backend, as the delivering side sees it."""
 
-    async def send(self, body: bytes, tenant: str = "") -> Outcome:
+    async def send(self, body: bytes, tenant: str = "", attempt: int = 0) -> Outcome:
         """Send one request body (a snappy block) once. Never raises for what the network or the backend does.
 
         `tenant`: whose the content is, where a stage or a sender said so; it outranks the configured one.
+        `attempt`: how often this request was sent before.
 
         Cancelling is safe, but says nothing: the backend may or may not have the body.
         """
@@ -83,8 +84,12 @@ class PushClient:
         profile: Profile = GENERIC,
         encode: Callable[[bytes], bytes] = bytes,
         signer: Signer | None = None,
+        attempts: str = "",
     ) -> None:
-        """`encode` makes of a snappy block what this backend wants to have."""
+        """`encode` makes of a snappy block what this backend wants to have.
+
+        `attempts`: the header that tells how often a request was sent before, where the protocol has one.
+        """
         self._http = HttpClient(config)
         self._url = url
         self._timeout_s = timeout_s
@@ -93,6 +98,7 @@ class PushClient:
         self._profile = profile
         self._encode = encode
         self._signer = signer
+        self._attempts = attempts
 
     async def open(self) -> None:
         """Ready for `send`; connects to nothing yet."""
@@ -111,7 +117,7 @@ class PushClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def send(self, body: bytes, tenant: str = "") -> Outcome:
+    async def send(self, body: bytes, tenant: str = "", attempt: int = 0) -> Outcome:
         """POST the body once; see `Client.send`."""
         if tenant and not valid_tenant(tenant):
             return invalid_tenant(tenant)
@@ -119,10 +125,12 @@ class PushClient:
             encoded = self._encode(body)
         except (BadRecord, InvalidLabels) as error:
             return Rejected("unreadable", str(error), 0)
-        return (await self._post(encoded, with_tenant(self._headers, tenant))).outcome
+        return (await self._post(encoded, with_tenant(self._headers, tenant), attempt)).outcome
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def _post(self, body: bytes, headers: Mapping[str, str], attempt: int = 0) -> Answer:
         """One request, and what came back."""
+        if attempt and self._attempts:
+            headers = {**headers, self._attempts: str(attempt)}
         if self._signer is not None:
             try:
                 headers = {**headers, **await self._signer.headers("POST", self._url, headers, body)}
@@ -133,8 +141,8 @@ class PushClient:
             async with request as response:
                 if 200 <= response.status < 300 and response.status not in self._profile.statuses:
                     # Said in the head: a body that is cut off does not take it back.
-                    return Answer(Delivered(), response.status, response.headers)
-                words = (await response.content.read(DETAIL_BYTES)).decode("utf-8", "replace").strip()
+                    return Answer(Delivered(status=response.status), response.status, response.headers)
+                words = (await beginning(response, DETAIL_BYTES)).decode("utf-8", "replace").strip()
                 after_s = retry_after_s(response.headers.get("Retry-After"), self._clock.now())
                 outcome = classify(response.status, words, after_s, self._profile)
                 return Answer(outcome, response.status, response.headers)

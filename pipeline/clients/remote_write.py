@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypedDict
 
 from pipeline.clients.outcome import Delivered, Rejected
 from pipeline.clients.profiles import PROFILES, Profile
-from pipeline.clients.push import PushClient, invalid_tenant, valid_tenant, with_tenant
+from pipeline.clients.push import Answer, PushClient, invalid_tenant, valid_tenant, with_tenant
 from pipeline.clients.request_v2 import Translator
 from pipeline.clients.signing.signer import Signer, signer_of
 from topics.errors import BadRecord, InvalidLabels
@@ -33,6 +35,7 @@ HEADERS_V2 = {
     _VERSION: "2.0.0",
 }
 V2 = "io.prometheus.write.v2.Request"
+_ATTEMPT = "Retry-Attempt"
 _WRITTEN = "X-Prometheus-Remote-Write-{}-Written"
 
 
@@ -40,7 +43,8 @@ class RemoteWrite2Client(PushClient):
     """2.0 for as long as the receiver takes it, and 1.0 from then on, until the configuration is read again.
 
     A receiver that does not know 2.0 answers 415, or 2xx without a word on what it has written: that one may have read
-    an empty message, so nothing counts as delivered, and the same samples go again as 1.0.
+    an empty message, so nothing counts as delivered, and the same samples go again as 1.0. Some of 1.0 answer 400:
+    until a receiver has said once what it has written, its 400 is put to the test with 1.0.
     """
 
     def __init__(self, settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock) -> None:
@@ -49,40 +53,56 @@ class RemoteWrite2Client(PushClient):
         self._name = settings.name
         self._first = {**headers, **HEADERS}
         self._first_only = False
+        self._confirmed = False
         self._short = False
         self._translator = Translator()
 
-    async def send(self, body: bytes, tenant: str = "") -> Outcome:
+    async def send(self, body: bytes, tenant: str = "", attempt: int = 0) -> Outcome:
         """See `Client.send`."""
         if tenant and not valid_tenant(tenant):
             return invalid_tenant(tenant)
         if self._first_only:
-            return (await self._post(body, with_tenant(self._first, tenant))).outcome
+            return (await self._post_first(body, tenant, attempt)).outcome
         try:
             translated = self._translator.translate(body)
         except (BadRecord, InvalidLabels) as error:
             return Rejected("unreadable", str(error), 0)
-        answer = await self._post(translated.block, with_tenant(self._headers, tenant))
-        said = isinstance(answer.outcome, Delivered)
-        written = _written(answer.headers) if said else None
-        if answer.status == 415 or (said and written is None and _has_data(translated)):
-            why = "answers 415" if answer.status == 415 else "does not say what it has written"
-            log.warning("backend %s %s to remote write 2.0: it gets 1.0 from now on", self._name, why)
+        answer = await self._post(translated.block, with_tenant(self._headers, tenant), attempt)
+        written = Written.said(answer.headers)
+        self._confirmed = self._confirmed or written is not None
+        doubt = self._doubt(answer, written, translated)
+        if not doubt:
+            return self._counted(answer.outcome, written, translated)
+        again = (await self._post_first(body, tenant, attempt)).outcome
+        if answer.status != HTTPStatus.BAD_REQUEST or isinstance(again, Delivered):
+            log.warning("backend %s %s to remote write 2.0: it gets 1.0 from now on", self._name, doubt)
             self._first_only = True
-            return (await self._post(body, with_tenant(self._first, tenant))).outcome
-        if written is not None:
-            self._compare(translated, written)
-        return answer.outcome
+        return again
 
-    def _compare(self, sent: Translated, written: tuple[int, int, int]) -> None:
-        short = written[0] < sent.samples or written[1] < sent.histograms
-        if short and not self._short:
+    async def _post_first(self, body: bytes, tenant: str, attempt: int) -> Answer:
+        return await self._post(body, with_tenant(self._first, tenant), attempt)
+
+    def _doubt(self, answer: Answer, written: Written | None, sent: Translated) -> str:
+        """Why the receiver may not know 2.0, in words; empty when nothing says so."""
+        if answer.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return "answers 415"
+        if written is None and isinstance(answer.outcome, Delivered) and _has_data(sent):
+            return "does not say what it has written"
+        return "answers 400" if answer.status == HTTPStatus.BAD_REQUEST and not self._confirmed else ""
+
+    def _counted(self, outcome: Outcome, written: Written | None, sent: Translated) -> Outcome:
+        """The outcome of a request that was understood, with what the receiver left out of it in spite of a 2xx."""
+        if written is None or not isinstance(outcome, Delivered):
+            return outcome
+        unwritten = max(sent.samples - written.samples, 0) + max(sent.histograms - written.histograms, 0)
+        if unwritten and not self._short:
             log.warning(
                 "backend %s answers 2xx, but says that it wrote %d of %d samples and %d of %d histograms: look at its "
                 "own rules and limits",
-                self._name, written[0], sent.samples, written[1], sent.histograms,
+                self._name, written.samples, sent.samples, written.histograms, sent.histograms,
             )  # fmt: skip
-        self._short = short
+        self._short = bool(unwritten)
+        return Delivered(unwritten)
 
 
 def remote_write_client(settings: RemoteWriteConfig, clock: Clock) -> PushClient:
@@ -99,6 +119,7 @@ class _Request(TypedDict):
     headers: Mapping[str, str]
     profile: Profile
     signer: Signer | None
+    attempts: str
 
 
 def _request(settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock) -> _Request:
@@ -108,6 +129,7 @@ def _request(settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clo
         "headers": headers,
         "profile": PROFILES[settings.profile],
         "signer": signer_of(settings, clock),
+        "attempts": _ATTEMPT,
     }
 
 
@@ -115,10 +137,18 @@ def _has_data(sent: Translated) -> bool:
     return bool(sent.samples or sent.histograms or sent.exemplars)
 
 
-def _written(headers: Mapping[str, str]) -> tuple[int, int, int] | None:
-    """Samples, histograms and exemplars that the receiver says it has stored; None when it says nothing of any."""
-    found = [headers.get(_WRITTEN.format(kind)) for kind in ("Samples", "Histograms", "Exemplars")]
-    if not any(found):
-        return None
-    samples, histograms, exemplars = (int(text) if text and text.isascii() and text.isdigit() else 0 for text in found)
-    return samples, histograms, exemplars
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a receiver says that it has written."""
+
+    samples: int
+    histograms: int
+
+    @classmethod
+    def said(cls, headers: Mapping[str, str]) -> Written | None:
+        """None where it says nothing, or nothing that can be read. A kind that is not mentioned was not written."""
+        found = [headers.get(_WRITTEN.format(kind)) for kind in ("Samples", "Histograms", "Exemplars")]
+        if not any(found) or not all(text is None or (text.isascii() and text.isdigit()) for text in found):
+            return None
+        samples, histograms, _ = (int(text or 0) for text in found)
+        return cls(samples, histograms)

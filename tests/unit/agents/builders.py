@@ -79,6 +79,7 @@ class ScriptedClient:
         self._listed = not callable(script)
         self.bodies: list[bytes] = []
         self.tenants: list[str] = []
+        self.attempts: list[int] = []
         self.accepted: list[bytes] = []
         self.closed = 0
         self.hook: Callable[[], None] = lambda: None
@@ -86,8 +87,9 @@ class ScriptedClient:
     async def open(self) -> None:
         pass
 
-    async def send(self, body: bytes, tenant: str = "") -> Outcome:
+    async def send(self, body: bytes, tenant: str = "", attempt: int = 0) -> Outcome:
         self.bodies.append(body)
+        self.attempts.append(attempt)
         self.tenants.append(tenant)
         self.hook()
         outcome: Outcome

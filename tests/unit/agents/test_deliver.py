@@ -56,6 +56,19 @@ async def test_retries_go_on_until_the_backend_takes_it():
     assert ledger(rig)["delivered"] == 2
 
 
+async def test_the_client_is_told_how_often_a_request_was_sent_before():
+    rig = Rig([Retry("busy"), Retry("busy"), Retry("busy"), Delivered(), Retry("busy"), Delivered()])
+    await rig.process(record(series("a", 1), 1))
+    await rig.process(record(series("b", 1), 1, offset=1))
+    assert rig.client.attempts == [0, 1, 2, 3, 0, 1]
+
+
+async def test_samples_that_a_backend_leaves_out_of_a_2xx_are_counted_apart():
+    rig = Rig([Delivered(unwritten=2)])
+    await rig.process(record(series("a", 1, 2, 3), 3))
+    assert (ledger(rig)["delivered"], ledger(rig)["rejected"]) == (1, {"not_written": 2})
+
+
 async def test_the_state_says_what_is_wrong():
     seen = []
     rig = Rig([Retry("503 busy"), Refused("unauthorized", "401 who?")])

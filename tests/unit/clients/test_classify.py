@@ -34,6 +34,7 @@ def test_what_may_pass_is_tried_again_when_the_backend_says(status):
         (403, "forbidden"),
         (404, "not_found"),
         (405, "method_not_allowed"),
+        (415, "unsupported_media_type"),
         (402, "refused"),
         (410, "refused"),
         (418, "refused"),
@@ -69,7 +70,6 @@ def test_what_somebody_must_mend_pauses_the_backend(status, reason):
         (400, "", "bad_request"),
         (409, "", "conflict"),
         (413, "body exceeds the limit", "too_large"),
-        (415, "", "unsupported_media_type"),
         (422, "", "unprocessable"),
     ],
 )

@@ -238,13 +238,94 @@ async def test_a_5xx_is_no_reason_to_fall_back(receiver):
     assert all("proto=" in request.headers["Content-Type"] for request in receiver.seen)
 
 
-async def test_less_written_than_sent_is_said_once(receiver, caplog):
+async def test_less_written_than_sent_is_counted_and_said_once(receiver, caplog):
     receiver.script = lambda request, body: Answer(204, headers={WRITTEN: "0"})
     async with second(receiver.url) as client:
         for _ in range(3):
-            assert await client.send(SAMPLE) == Delivered()
+            assert await client.send(SAMPLE) == Delivered(unwritten=1)
     assert [record.getMessage() for record in caplog.records if "0 of 1 samples" in record.getMessage()] != []
     assert len(caplog.records) == 1
+
+
+async def test_a_count_that_cannot_be_read_counts_as_none(receiver):
+    receiver.script = lambda request, body: Answer(204, headers={WRITTEN: "1, 1"})
+    async with second(receiver.url) as client:
+        assert await client.send(SAMPLE) == Delivered()
+    assert [request.headers["X-Prometheus-Remote-Write-Version"] for request in receiver.seen] == ["2.0.0", "0.1.0"]
+
+
+async def test_a_receiver_that_answers_400_to_2_0_but_takes_1_0_gets_1_0_from_then_on(receiver):
+    receiver.script = lambda request, body: (
+        Answer(400, "proto: wrong wireType") if "proto=" in request.headers["Content-Type"] else Answer(204)
+    )
+    async with second(receiver.url) as client:
+        for _ in range(2):
+            assert await client.send(SAMPLE) == Delivered()
+    versions = [request.headers["X-Prometheus-Remote-Write-Version"] for request in receiver.seen]
+    assert versions == ["2.0.0", "0.1.0", "0.1.0"]
+
+
+async def test_bad_samples_alone_are_no_reason_to_fall_back(receiver):
+    receiver.script = lambda request, body: Answer(400, "out of order sample")
+    async with second(receiver.url) as client:
+        for _ in range(2):
+            outcome = await client.send(SAMPLE)
+            assert isinstance(outcome, Rejected)
+            assert outcome.reason == "out_of_order"
+    assert [request.headers["X-Prometheus-Remote-Write-Version"] for request in receiver.seen[2:]] == ["2.0.0", "0.1.0"]
+
+
+async def test_a_400_of_a_receiver_that_is_known_to_take_2_0_is_what_it_says(receiver):
+    answers = [Answer(204, headers={WRITTEN: "1"}), Answer(400, "out of order sample")]
+    receiver.script = lambda request, body: answers[min(len(receiver.seen), 1)]
+    async with second(receiver.url) as client:
+        assert await client.send(SAMPLE) == Delivered()
+        assert isinstance(await client.send(SAMPLE), Rejected)
+    assert len(receiver.seen) == 2
+
+
+@pytest.mark.parametrize("message", ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"])
+async def test_a_repeat_says_which_one_it_is(receiver, message):
+    receiver.script = lambda request, body: Answer(204, headers={WRITTEN: "1"})
+    async with remote_write(receiver.url, protobuf_message=message) as client:
+        for attempt in range(3):
+            await client.send(SAMPLE, attempt=attempt)
+    assert [request.headers.get("Retry-Attempt") for request in receiver.seen] == [None, "1", "2"]
+
+
+async def test_loki_is_not_told_of_repeats(receiver):
+    async with loki_client(LokiClientConfig.model_validate({"url": receiver.url}), SystemClock()) as client:
+        await client.send(b"x", attempt=3)
+    assert "Retry-Attempt" not in receiver.seen[0].headers
+
+
+async def test_a_rejection_whose_words_are_cut_off_is_a_rejection():
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 100\r\n\r\nout of order sam")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(half, "127.0.0.1", 0)
+    async with server, remote_write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/") as client:
+        outcome = await client.send(b"x")
+    assert isinstance(outcome, Rejected)
+    assert (outcome.status, outcome.detail) == (400, "out of order sam")
+
+
+async def test_words_that_come_in_pieces_are_read_together():
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 19\r\n\r\nout of ")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        writer.write(b"order sample")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    async with server, remote_write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/") as client:
+        assert await client.send(b"x") == Rejected("out_of_order", "out of order sample", 400)
 
 
 async def test_what_cannot_be_translated_is_rejected_unsent(receiver):
