@@ -37,7 +37,8 @@ class RecordHeaders:
     `sequence`: counts that producer's records in this partition from 0, so that a gap or a repeat shows; `fragments`:
     the decoded sizes of the fragments that the value was joined from, in order, where there is more than one;
     `elements`: how many bytes of the value, after its length preamble, are each fragment's own snappy elements (0: they
-    stand together with those of the next), where fragments came compressed; `extras`: what series hold beside ordinary samples: EXEMPLARS, HISTOGRAMS, both as a sum, or 0.
+    stand together with those of the next), where fragments came compressed;
+    `extras`: what series hold beside ordinary samples: EXEMPLARS, HISTOGRAMS, both as a sum, or 0.
     """
 
     kind: Kind

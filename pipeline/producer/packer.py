@@ -50,8 +50,8 @@ class Pile:
     """What is gathered for one partition. `size_bytes`: what it holds in memory, compressed and not yet."""
 
     __slots__ = (
-        "_blocks", "_compressed", "_elements", "_fragments", "_raw", "born_s", "extras", "max_ts_ms", "min_ts_ms", "partition", "raw_bytes",
-        "samples", "series", "size_bytes", "tenant",
+        "_blocks", "_compressed", "_elements", "_fragments", "_raw", "born_s", "extras", "max_ts_ms", "min_ts_ms",
+        "partition", "raw_bytes", "samples", "series", "size_bytes", "tenant",
     )  # fmt: skip
 
     def __init__(self, partition: int, born_s: float, tenant: str = "") -> None:
