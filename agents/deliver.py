@@ -210,7 +210,7 @@ class Deliverer:
         that was rejected for another one means the same.
         """
         stored_in_part = divided is not None and divided.reason not in SEEN_BEFORE
-        if rejected.reason in SEEN_BEFORE and (again or piece.record.seen_before or stored_in_part):
+        if rejected.reason in lane.excuses and (again or piece.record.seen_before or stored_in_part):
             self._ledger.partition(lane.partition).reject(rejected.reason, piece.items)
             return
         await self._bury(lane, piece, rejected.reason, rejected.detail, status=rejected.status)

@@ -9,6 +9,7 @@ import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pipeline.clients.profiles import SEEN_BEFORE
 from topics.errors import HeadraceError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Lane:
         self.oldest_s: float | None = None  # Unix seconds of the oldest record in hand
         self.next_offset: int | None = None  # everything below has an outcome
         self.waiting = False  # between two attempts: nothing is in flight
+        self.excuses = SEEN_BEFORE  # reasons to reject an item that may mean that it was sent before
         self._clock = clock
         self.stopped = False  # until partitions are dealt again
         self._begin_anew = False

@@ -221,6 +221,12 @@ AGENT_LAG = Metric(
     "Records in the partition that have no outcome at this backend yet.",
     ("backend", "partition"),
 )
+AGENT_BACKFILL = Metric(
+    "headrace_agent_backfill_records",
+    "gauge",
+    "Records of the partition that fresh_first has left for later and that have no outcome yet.",
+    ("backend", "partition"),
+)
 AGENT_OLDEST = Metric(
     "headrace_agent_oldest_pending_seconds",
     "gauge",
