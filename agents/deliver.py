@@ -16,7 +16,6 @@ from agents.prepare import Preparer, bad_record_reason
 from pipeline.clients.backoff import Backoff
 from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import SEEN_BEFORE
-from pipeline.telemetry import catalogue
 from topics import compression
 from topics.errors import BadRecord, HeadraceError
 
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agents.deadletter import DeadLetters
+    from agents.instruments import Instruments
     from agents.ledger import Ledger
     from agents.pace import Pace
     from pipeline.clients.push import Client
     from pipeline.clock import Clock
-    from pipeline.telemetry.metrics import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Deliverer:
         size: RequestSize,
         pace: Pace,
         backoff: Callable[[], Backoff],
-        telemetry: Telemetry,
+        instruments: Instruments,
         clock: Clock,
         on_success: Callable[[Lane], None] = lambda lane: None,
     ) -> None:
@@ -74,12 +73,7 @@ class Deliverer:
         self._troubled: WeakSet[Lane] = (
             WeakSet()
         )  # lanes whose last attempt failed; a lane that is given back leaves it
-        requests = telemetry.counter(catalogue.AGENT_REQUESTS)
-        self._requests = {
-            kind: requests.labels(backend, kind.__name__.lower()) for kind in (Delivered, Retry, Rejected, Refused)
-        }
-        self._seconds = telemetry.histogram(catalogue.AGENT_REQUEST_SECONDS).labels(backend)
-        self._bytes = telemetry.counter(catalogue.AGENT_REQUEST_BYTES).labels(backend)
+        self._instruments = instruments
 
     async def deliver(self, lane: Lane, pieces: Sequence[Piece]) -> None:
         """Return when every item of the pieces has an outcome, as long as it takes.
@@ -152,9 +146,7 @@ class Deliverer:
             self._pace.took(took_s)
         elif isinstance(outcome, Retry) and outcome.load is not Load.UNKNOWN:
             self._pace.overloaded()
-        self._seconds.observe(took_s)
-        self._bytes.inc(len(body))
-        self._requests[type(outcome)].inc()
+        self._instruments.sent(lane, pieces, outcome, took_s=took_s, size_bytes=len(body))
         return outcome
 
     def _count(self, lane: Lane, pieces: list[Piece], unwritten: int) -> None:
@@ -210,8 +202,9 @@ class Deliverer:
         that was rejected for another one means the same.
         """
         stored_in_part = divided is not None and divided.reason not in SEEN_BEFORE
-        if rejected.reason in lane.excuses and (again or piece.record.seen_before or stored_in_part):
+        if rejected.reason in SEEN_BEFORE and (again or piece.record.seen_before or stored_in_part):
             self._ledger.partition(lane.partition).reject(rejected.reason, piece.items)
+            self._instruments.known(lane, piece)
             return
         await self._bury(lane, piece, rejected.reason, rejected.detail, status=rejected.status)
 
@@ -229,6 +222,7 @@ class Deliverer:
             else:
                 break
         self._ledger.partition(lane.partition).dead_letter(reason, piece.items)
+        self._instruments.failed(lane, piece, reason)
         record = piece.record
         where = f"{record.topic}/{record.partition}/{record.offset}"
         log.warning(

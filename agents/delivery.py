@@ -14,9 +14,11 @@ from agents.cut import Cut, Range
 from agents.deliver import Deliverer
 from agents.line_drops import LineDrops
 from agents.logs import LogsCodec
+from agents.loki_instruments import LokiInstruments
 from agents.metrics import MetricsCodec
 from agents.pace import MOST, Pace
 from agents.prepare import Prepared, Preparer
+from agents.remote_write_instruments import RemoteWriteInstruments
 from agents.rewrite import LogsRewriter, Rules
 from pipeline.clients.backoff import Backoff
 from pipeline.clients.loki import loki_client
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from agents.codec import Codec
     from agents.deadletter import DeadLetters
+    from agents.instruments import Instruments
     from agents.lane import Lane
     from agents.ledger import Ledger
     from agents.rewrite import Rewriter
@@ -60,6 +63,7 @@ class Delivery:
         ledger: Ledger,
         size: RequestSize,
         *,
+        instruments: Instruments,
         age: AgeLimit | None = None,
     ) -> None:
         self._client = client
@@ -67,6 +71,7 @@ class Delivery:
         self._deliverer = deliverer
         self._ledger = ledger
         self.size = size
+        self.instruments = instruments
         self._age = age
         self._inside = 0
         self._closing = False
@@ -108,6 +113,7 @@ class Delivery:
                 settled(record)
         finally:
             account.give_back()
+            self.instruments.ended(lane)
             self._inside -= 1
             if self._closing and not self._inside:
                 await self._client.close()
@@ -119,12 +125,15 @@ class Delivery:
         for record in records:
             items = self._preparer.items(record)
             account.take(items)
+            self.instruments.taken(lane, record, items)
             try:
                 prepared = self._prepared(record, items)
             except BadRecord as error:
                 await self._deliverer.discard(lane, Piece(record, record.value, items), error)
                 continue
-            account.rule_out(prepared.ruled_out)
+            if prepared.ruled_out:
+                account.rule_out(prepared.ruled_out)
+                self.instruments.dropped(lane, record, prepared.ruled_out, prepared.pieces)
             pieces += prepared.pieces
             breath += items if self._preparer.rules else 0
             if breath > BREATH_EVERY_ITEMS:
@@ -186,6 +195,12 @@ def build(
     rules = Rules(Program(settings.write_relabel_configs), external_labels)
     preparer = Preparer(codec, _rewriter(codec, rules, settings), limits)
     size = RequestSize(limits)
+    pace = _pace(settings, clock)
+    instruments = (
+        _remote_write(backend, settings, ledger=ledger, pace=pace, limits=limits, telemetry=telemetry)
+        if isinstance(settings, RemoteWriteConfig)
+        else _loki(backend, settings, telemetry=telemetry, clock=clock)
+    )
     deliverer = Deliverer(
         backend.name,
         client,
@@ -193,15 +208,40 @@ def build(
         dead_letters,
         ledger=ledger,
         size=size,
-        pace=_pace(settings, clock),
+        pace=pace,
         backoff=_backoff(settings),
         on_success=on_success,
-        telemetry=telemetry,
+        instruments=instruments,
         clock=clock,
     )
     age_s = settings.queue_config.sample_age_limit if isinstance(settings, RemoteWriteConfig) else 0
     age = AgeLimit(backend.kind, age_s, clock) if age_s else None
-    return Delivery(client, preparer, deliverer, ledger, size, age=age)
+    return Delivery(client, preparer, deliverer, ledger, size, instruments=instruments, age=age)
+
+
+def _loki(backend: Backend, settings: LokiClientConfig, *, telemetry: Telemetry, clock: Clock) -> Instruments:
+    tenant = settings.tenant_id or ""
+    return LokiInstruments(backend.name, backend.redacted_url, telemetry, clock, tenant=tenant)
+
+
+def _remote_write(
+    backend: Backend,
+    settings: RemoteWriteConfig,
+    *,
+    ledger: Ledger,
+    pace: Pace,
+    limits: Limits,
+    telemetry: Telemetry,
+) -> Instruments:
+    return RemoteWriteInstruments(
+        backend.name,
+        backend.redacted_url,
+        telemetry,
+        pace=pace,
+        ledger=ledger,
+        max_items=limits.max_items,
+        exemplars=settings.send_exemplars,
+    )
 
 
 def _rewriter(codec: Codec, rules: Rules, settings: RemoteWriteConfig | LokiClientConfig) -> Rewriter | None:

@@ -52,6 +52,11 @@ class Pace:
         self.in_flight += 1
         self._wake()
 
+    @property
+    def wanted(self) -> int:
+        """Requests in flight, and lanes that wait for a turn."""
+        return self.in_flight + len(self._waiting)
+
     def leave(self) -> None:
         """The request has its answer, or none."""
         self.in_flight -= 1

@@ -38,7 +38,7 @@ def classify(status: int, words: str, after_s: float | None, profile: Profile = 
         meaning, reason = profile.statuses[status]
         return _outcome(meaning, reason, status, words)
     if 200 <= status < 300:
-        return Delivered()
+        return Delivered(status=status)
     if status in REJECTED:
         saying = _saying(profile, words) if status != 413 else None
         if saying is None:
@@ -46,15 +46,16 @@ def classify(status: int, words: str, after_s: float | None, profile: Profile = 
         return _outcome(saying.meaning, saying.reason, status, words)
     said = _said(status, words)
     if status >= 500 or status in AGAIN:
-        return Retry(said, after_s, Load.HEAVY if status in HEAVY else Load.BUSY)
+        return Retry(said, after_s, Load.HEAVY if status in HEAVY else Load.BUSY, status)
     if 300 <= status < 400:
-        return Refused("redirected", f"{said} (follow_redirects is off, or the answer does not say where to)")
-    return Refused(REFUSED.get(status, "refused"), said)
+        said = f"{said} (follow_redirects is off, or the answer does not say where to)"
+        return Refused("redirected", said, status)
+    return Refused(REFUSED.get(status, "refused"), said, status)
 
 
 def _outcome(meaning: Meaning, reason: str, status: int, words: str) -> Outcome:
     if meaning is Meaning.REFUSED:
-        return Refused(reason, _said(status, words))
+        return Refused(reason, _said(status, words), status)
     return Rejected(reason, words, status)
 
 

@@ -1,8 +1,11 @@
-"""What a backend's answer means. Expected results are values; only surprises are errors."""
+"""What a backend's answer means. Expected results are values; only surprises are errors.
+
+`status` of each is the HTTP status that came back, for those who count; 0: none did, or it does not matter.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -11,6 +14,7 @@ class Delivered:
     """The backend has the whole request (2xx). `unwritten`: samples that, by its own account, it did not write."""
 
     unwritten: int = 0
+    status: int = field(default=0, compare=False)
 
 
 class Load(StrEnum):
@@ -28,6 +32,7 @@ class Retry:
     reason: str
     after_s: float | None = None
     load: Load = Load.UNKNOWN
+    status: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Refused:
 
     reason: str
     detail: str
+    status: int = field(default=0, compare=False)
 
 
 Outcome = Delivered | Retry | Rejected | Refused

@@ -240,6 +240,227 @@ AGENT_STATE = Metric(
     ("backend", "state"),
 )
 
+# --- agent, under the names of Prometheus's remote write ------------------------------------------------------------
+# Names, kinds, labels and meanings are Prometheus's own (storage/remote/queue_manager.go and write.go), so that its
+# mixin, its dashboards and everybody's alerts work. What has no meaning here (enqueue_retries, the WAL) is left out.
+
+_REMOTE = ("remote_name", "url")
+_SEND_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 120.0, 300.0)
+
+REMOTE_SAMPLES = Metric(
+    "prometheus_remote_storage_samples_total",
+    "counter",
+    "Samples in requests sent; each attempt counts.",
+    _REMOTE,
+)
+REMOTE_HISTOGRAMS = Metric(
+    "prometheus_remote_storage_histograms_total",
+    "counter",
+    "Native histograms in requests sent; each attempt counts.",
+    _REMOTE,
+)
+REMOTE_EXEMPLARS = Metric(
+    "prometheus_remote_storage_exemplars_total",
+    "counter",
+    "Exemplars in requests sent; each attempt counts.",
+    _REMOTE,
+)
+REMOTE_METADATA = Metric(
+    "prometheus_remote_storage_metadata_total", "counter", "Metadata entries that the backend took.", _REMOTE
+)
+REMOTE_SAMPLES_FAILED = Metric(
+    "prometheus_remote_storage_samples_failed_total",
+    "counter",
+    "Samples that the backend rejected for good, or that nobody can read: they are in the dead-letter topic.",
+    _REMOTE,
+)
+REMOTE_HISTOGRAMS_FAILED = Metric(
+    "prometheus_remote_storage_histograms_failed_total", "counter", "The same for native histograms.", _REMOTE
+)
+REMOTE_EXEMPLARS_FAILED = Metric(
+    "prometheus_remote_storage_exemplars_failed_total", "counter", "The same for exemplars.", _REMOTE
+)
+REMOTE_METADATA_FAILED = Metric(
+    "prometheus_remote_storage_metadata_failed_total", "counter", "The same for metadata entries.", _REMOTE
+)
+REMOTE_SAMPLES_RETRIED = Metric(
+    "prometheus_remote_storage_samples_retried_total",
+    "counter",
+    "Samples in requests that failed and are sent again; a backend that refuses us is one that fails.",
+    _REMOTE,
+)
+REMOTE_HISTOGRAMS_RETRIED = Metric(
+    "prometheus_remote_storage_histograms_retried_total", "counter", "The same for native histograms.", _REMOTE
+)
+REMOTE_EXEMPLARS_RETRIED = Metric(
+    "prometheus_remote_storage_exemplars_retried_total", "counter", "The same for exemplars.", _REMOTE
+)
+REMOTE_METADATA_RETRIED = Metric(
+    "prometheus_remote_storage_metadata_retried_total", "counter", "The same for metadata entries.", _REMOTE
+)
+REMOTE_SAMPLES_DROPPED = Metric(
+    "prometheus_remote_storage_samples_dropped_total",
+    "counter",
+    "Samples not sent: dropped_series (write_relabel_configs), too_old (sample_age_limit).",
+    (*_REMOTE, "reason"),
+)
+REMOTE_HISTOGRAMS_DROPPED = Metric(
+    "prometheus_remote_storage_histograms_dropped_total",
+    "counter",
+    "The same for native histograms. Those that send_native_histograms leaves out are not among them.",
+    (*_REMOTE, "reason"),
+)
+REMOTE_EXEMPLARS_DROPPED = Metric(
+    "prometheus_remote_storage_exemplars_dropped_total",
+    "counter",
+    "The same for exemplars. Those that send_exemplars leaves out are not among them.",
+    (*_REMOTE, "reason"),
+)
+REMOTE_SAMPLES_PENDING = Metric(
+    "prometheus_remote_storage_samples_pending", "gauge", "Samples in hand; the queue itself is Kafka.", _REMOTE
+)
+REMOTE_HISTOGRAMS_PENDING = Metric(
+    "prometheus_remote_storage_histograms_pending", "gauge", "Native histograms in hand.", _REMOTE
+)
+REMOTE_EXEMPLARS_PENDING = Metric("prometheus_remote_storage_exemplars_pending", "gauge", "Exemplars in hand.", _REMOTE)
+REMOTE_BYTES = Metric(
+    "prometheus_remote_storage_bytes_total",
+    "counter",
+    "Bytes of requests that the backend took or rejected, compressed; attempts that failed do not count.",
+    _REMOTE,
+)
+REMOTE_METADATA_BYTES = Metric(
+    "prometheus_remote_storage_metadata_bytes_total", "counter", "The same for requests of metadata alone.", _REMOTE
+)
+REMOTE_SEND_SECONDS = Metric(
+    "prometheus_remote_storage_sent_batch_duration_seconds",
+    "histogram",
+    "From sending a request to its answer.",
+    _REMOTE,
+    _SEND_SECONDS,
+)
+REMOTE_SHARDS = Metric(
+    "prometheus_remote_storage_shards",
+    "gauge",
+    "Requests that may be in flight at once: partitions in hand, unless the backend bears fewer.",
+    _REMOTE,
+)
+REMOTE_SHARDS_MAX = Metric("prometheus_remote_storage_shards_max", "gauge", "The upper bound of shards.", _REMOTE)
+REMOTE_SHARDS_MIN = Metric("prometheus_remote_storage_shards_min", "gauge", "The lower bound of shards.", _REMOTE)
+REMOTE_SHARDS_DESIRED = Metric(
+    "prometheus_remote_storage_shards_desired",
+    "gauge",
+    "Requests in flight, and partitions waiting for a turn.",
+    _REMOTE,
+)
+REMOTE_SHARD_CAPACITY = Metric(
+    "prometheus_remote_storage_shard_capacity", "gauge", "The most samples of a partition in hand at once.", _REMOTE
+)
+REMOTE_MAX_SAMPLES_PER_SEND = Metric(
+    "prometheus_remote_storage_max_samples_per_send", "gauge", "The most samples in a request.", _REMOTE
+)
+REMOTE_QUEUE_HIGHEST = Metric(
+    "prometheus_remote_storage_queue_highest_timestamp_seconds",
+    "gauge",
+    "The newest timestamp that is in Kafka for this backend, as far as is known; 0: none yet.",
+    _REMOTE,
+)
+REMOTE_QUEUE_HIGHEST_SENT = Metric(
+    "prometheus_remote_storage_queue_highest_sent_timestamp_seconds",
+    "gauge",
+    "The newest timestamp that the backend has taken, or rejected for good; 0: none yet.",
+    _REMOTE,
+)
+REMOTE_HIGHEST = Metric(
+    "prometheus_remote_storage_highest_timestamp_in_seconds",
+    "gauge",
+    "The newest timestamp read from Kafka; 0: none yet.",
+)
+REMOTE_SAMPLES_IN = Metric("prometheus_remote_storage_samples_in_total", "counter", "Samples read from Kafka.")
+REMOTE_HISTOGRAMS_IN = Metric(
+    "prometheus_remote_storage_histograms_in_total", "counter", "Native histograms read from Kafka."
+)
+REMOTE_EXEMPLARS_IN = Metric("prometheus_remote_storage_exemplars_in_total", "counter", "Exemplars read from Kafka.")
+
+REMOTE_WRITE = tuple(value for name, value in list(globals().items()) if name.startswith("REMOTE_"))
+"""All of these names."""
+
+# --- agent, under the names of Loki's clients ------------------------------------------------------------------------
+# The same numbers twice: as Promtail names them, and as Alloy's loki.write does. `host` is that of the url.
+
+_LOKI_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LOKI_LATE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
+
+PROMTAIL_ENCODED_BYTES = Metric(
+    "promtail_encoded_bytes_total", "counter", "Bytes of request bodies sent, every attempt counted.", ("host",)
+)
+PROMTAIL_SENT_BYTES = Metric("promtail_sent_bytes_total", "counter", "Bytes of requests that Loki took.", ("host",))
+PROMTAIL_SENT_ENTRIES = Metric("promtail_sent_entries_total", "counter", "Lines that Loki took.", ("host",))
+PROMTAIL_DROPPED_BYTES = Metric(
+    "promtail_dropped_bytes_total",
+    "counter",
+    "Bytes of lines that Loki rejected for good: they are in the dead-letter topic.",
+    ("host", "tenant", "reason"),
+)
+PROMTAIL_DROPPED_ENTRIES = Metric(
+    "promtail_dropped_entries_total",
+    "counter",
+    "Lines that Loki rejected for good: they are in the dead-letter topic.",
+    ("host", "tenant", "reason"),
+)
+PROMTAIL_SECONDS = Metric(
+    "promtail_request_duration_seconds",
+    "histogram",
+    "From sending a request to its answer; status_code -1: there was none.",
+    ("status_code", "host"),
+    _LOKI_SECONDS,
+)
+PROMTAIL_RETRIES = Metric(
+    "promtail_batch_retries_total", "counter", "Requests that failed and are sent again.", ("host", "tenant")
+)
+LOKI_ENCODED_BYTES = Metric(
+    "loki_write_encoded_bytes_total",
+    "counter",
+    "Bytes of request bodies sent, every attempt counted.",
+    ("host", "tenant"),
+)
+LOKI_SENT_BYTES = Metric(
+    "loki_write_sent_bytes_total", "counter", "Bytes of requests that Loki took.", ("host", "tenant")
+)
+LOKI_SENT_ENTRIES = Metric("loki_write_sent_entries_total", "counter", "Lines that Loki took.", ("host", "tenant"))
+LOKI_DROPPED_BYTES = Metric(
+    "loki_write_dropped_bytes_total",
+    "counter",
+    "Bytes of lines that Loki rejected for good: they are in the dead-letter topic.",
+    ("host", "tenant", "reason"),
+)
+LOKI_DROPPED_ENTRIES = Metric(
+    "loki_write_dropped_entries_total",
+    "counter",
+    "Lines that Loki rejected for good: they are in the dead-letter topic.",
+    ("host", "tenant", "reason"),
+)
+LOKI_SECONDS = Metric(
+    "loki_write_request_duration_seconds",
+    "histogram",
+    "From sending a request to its answer; status_code -1: there was none.",
+    ("status_code", "host", "tenant"),
+    _LOKI_SECONDS,
+)
+LOKI_RETRIES = Metric(
+    "loki_write_batch_retries_total", "counter", "Requests that failed and are sent again.", ("host", "tenant")
+)
+LOKI_LATENCY = Metric(
+    "loki_write_entry_propagation_latency_seconds",
+    "histogram",
+    "From the newest line of a request to Loki's answer that takes it; one observation a request.",
+    ("host", "tenant"),
+    _LOKI_LATE_SECONDS,
+)
+
+LOKI_CLIENTS = tuple(value for name, value in list(globals().items()) if name.startswith(("PROMTAIL_", "LOKI_")))
+"""All of these names."""
+
 # --- sink --------------------------------------------------------------------------------------------------------
 
 SINK_REQUESTS = Metric("headrace_sink_requests_total", "counter", "Write requests by how they ended.", ("answer",))

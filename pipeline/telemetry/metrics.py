@@ -51,6 +51,12 @@ class Telemetry:
         """The histogram of this catalogue entry; the same object at every call."""
         return self._get(metric, Histogram)
 
+    def remove(self, metric: Metric, **labels: str) -> None:
+        """Take every series of this entry off the page that has these labels. Without labels of that name: nothing."""
+        made = self._made.get(metric.name)
+        if made is not None and labels.keys() <= set(metric.labels):
+            made.remove_by_labels(labels)
+
     def render(self) -> bytes:
         """All metrics as Prometheus text 0.0.4."""
         return generate_latest(self.registry)

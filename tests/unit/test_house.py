@@ -145,7 +145,7 @@ def test_the_guard_of_tasks_sees_each_way_to_start_one(code: str, lines: list[in
 @pytest.mark.parametrize("constant", sorted(METRICS))
 def test_a_metric_is_named_and_explained(constant: str) -> None:
     metric = METRICS[constant]
-    assert re.fullmatch(r"(headrace|prometheus|loki)_[a-z0-9_]+", metric.name)
+    assert re.fullmatch(r"(headrace|prometheus|loki|promtail)_[a-z0-9_]+", metric.name)
     assert metric.help.strip().endswith((".", ")")), "help is a sentence"
     assert (metric.kind == "counter") == metric.name.endswith("_total")
     assert bool(metric.buckets) <= (metric.kind == "histogram")

@@ -9,6 +9,7 @@ from agents.codec import Codec
 from agents.deadletter import DeadLetter, DeadLetters
 from agents.deliver import Deliverer
 from agents.delivery import Delivery
+from agents.instruments import Instruments
 from agents.lane import Lane
 from agents.ledger import Ledger
 from agents.metrics import MetricsCodec
@@ -118,10 +119,12 @@ class Rig:
         codec: Codec | None = None,
         rewriter: Rewriter | None = None,
         limits: Limits | None = None,
+        make_instruments: Callable[[Telemetry, Ledger], Instruments] = lambda telemetry, _: Instruments("b", telemetry),
     ) -> None:
         self.clock = SystemClock()
         self.telemetry = Telemetry()
         self.ledger = Ledger(self.telemetry, "b")
+        self.instruments = make_instruments(self.telemetry, self.ledger)
         self.client = ScriptedClient(script)
         self.letters: list[DeadLetter] = []
         self.letter_failures: list[Exception] = []
@@ -138,10 +141,12 @@ class Rig:
             size=self.size,
             pace=Pace(self.clock),
             backoff=lambda: Backoff(0.0001, 0.0002),
-            telemetry=self.telemetry,
+            instruments=self.instruments,
             clock=self.clock,
         )
-        self.delivery = Delivery(self.client, self.preparer, deliverer, self.ledger, self.size)
+        self.delivery = Delivery(
+            self.client, self.preparer, deliverer, self.ledger, self.size, instruments=self.instruments
+        )
 
     async def process(self, *records: Record) -> None:
         """Give all records their outcome."""
