@@ -202,7 +202,7 @@ class Deliverer:
         that was rejected for another one means the same.
         """
         stored_in_part = divided is not None and divided.reason not in SEEN_BEFORE
-        if rejected.reason in SEEN_BEFORE and (again or piece.record.seen_before or stored_in_part):
+        if rejected.reason in lane.excuses and (again or piece.record.seen_before or stored_in_part):
             self._ledger.partition(lane.partition).reject(rejected.reason, piece.items)
             self._instruments.known(lane, piece)
             return
