@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from agents import delivery as deliveries
+from agents import start_offset
 from agents.app import agent_topics, create_app, dead_letter_sender, register
 from agents.deadletter import DeadLetters
 from agents.gauges import Gauges
@@ -17,6 +18,7 @@ from pipeline.config.backends import backends
 from pipeline.config.render import rendered
 from pipeline.lifecycle.kafka_settings import security
 from topics import admin
+from topics.definitions import TopicNames, group
 from topics.errors import ConfigError, HeadraceError, KafkaUnavailable, Problem
 
 if TYPE_CHECKING:
@@ -194,6 +196,7 @@ class AgentRole:
         while not stop.is_set():
             try:
                 await admin.ensure(self._brokers, specs, security=security(self._config.kafka))
+                await self._begin()
                 return True
             except KafkaUnavailable as error:
                 self._waiting_for = f"waiting for Kafka at {self._brokers}: {error}"
@@ -202,6 +205,18 @@ class AgentRole:
                 said = self._waiting_for
             await self._stopped_within(stop, RETRY_S)
         return False
+
+    async def _begin(self) -> None:
+        """Where a backend starts that has never had anything. Raises KafkaUnavailable."""
+        kafka = self._config.kafka
+        await start_offset.apply(
+            self._backend.settings.start_from,
+            group=group(kafka.prefix, self._backend.name),
+            topic=TopicNames(kafka.prefix).data(self._backend.kind),
+            brokers=kafka.brokers,
+            security=security(kafka),
+            clock=self._clock,
+        )
 
     async def _watch(self, app: AgentApp, intake: Intake, stop: asyncio.Event) -> None:
         """Until `stop`: keep the gauges, and look whether anything crashed: with a main of our own nobody else does."""
