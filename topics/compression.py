@@ -30,9 +30,9 @@ def decoded_size(block: bytes | memoryview) -> int:
     return _preamble(block)[0]
 
 
-def elements_size(block: bytes | memoryview) -> int:
-    """How many bytes a block has after its length preamble. Raises CorruptBlock."""
-    return len(block) - _preamble(block)[1]
+def preamble_bytes(block: bytes | memoryview) -> int:
+    """How many bytes of a block stand before its elements. Raises CorruptBlock."""
+    return _preamble(block)[1]
 
 
 def with_preamble(decoded_bytes: int, elements: bytes | memoryview) -> bytes:

@@ -14,8 +14,8 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from topics.compression import compress
-from topics.wire import read_varint
+from topics.compression import compress, preamble_bytes
+from topics.snappy_elements import elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +55,8 @@ def press(parts: Sequence[bytes], out: bytearray, slots: list[int], marks: list[
             marked[start + 1 : start + 1 + len(MARK)] = MARK
     writer = _Writer(out, marked, marks)
     position = index = 0
-    for distance, length in _elements(compress(text)):
+    block = memoryview(compress(text))
+    for _, distance, length in elements(block[preamble_bytes(block) :], len(text)):
         left = length
         while left:
             take = min(left, ends[index] - position)
@@ -119,24 +120,3 @@ class _Writer:
         self._marks += [start + at for at in self._pending_marks]
         self._pending.clear()
         self._pending_marks.clear()
-
-
-def _elements(block: bytes) -> Iterator[tuple[int, int]]:
-    """Distance (0: a literal) and length of each element."""
-    _, position = read_varint(block, 0)
-    end = len(block)
-    while position < end:
-        tag = block[position]
-        kind, high = tag & 3, tag >> 2
-        if kind == 0:
-            width = max(0, high - 59)
-            length = 1 + (int.from_bytes(block[position + 1 : position + 1 + width], "little") if width else high)
-            yield 0, length
-            position += 1 + width + length
-        elif kind == 1:
-            yield (high >> 3) << 8 | block[position + 1], (high & 7) + 4
-            position += 2
-        else:
-            width = 2 if kind == 2 else 4
-            yield int.from_bytes(block[position + 1 : position + 1 + width], "little"), high + 1
-            position += 1 + width

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.producer.appender import Fragment
 from topics import push_request, write_request
-from topics.compression import compress, decoded_size, decompress, elements_size, join_blocks
+from topics.compression import compress, decoded_size, decompress, join_blocks, preamble_bytes
 from topics.record import Kind
 from topics.wire import walk
 
@@ -123,7 +123,7 @@ class Pile:
 
     def _keep(self, block: bytes) -> None:
         self._blocks.append(block)
-        self._elements[-1] = elements_size(block)
+        self._elements[-1] = len(block) - preamble_bytes(block)
         self.size_bytes += len(block)
 
 
