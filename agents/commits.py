@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -41,8 +41,25 @@ class _Section:
     encode: Encode
     restore: Restore
     shrink: Shrink | None
-    confirmed: Callable[[int, int], None] | None
-    lost: Callable[[int], None] | None
+
+
+class Watcher(Protocol):
+    """Who must know what becomes of offsets: the ledger."""
+
+    def confirmed(self, partition: int, offset: int) -> None:
+        """Kafka has the commit of `offset` and what was encoded for it."""
+
+    def lost(self, partition: int) -> None:
+        """The partition is no longer ours."""
+
+    def begins(self, partition: int, offset: int) -> None:
+        """The partition is read from here."""
+
+    def incident(self, partition: int, kind: str, start: int, end: int) -> None:
+        """Before any record is read: Kafka has nothing at `start`, it goes on at `end`."""
+
+    def overtaken(self, partition: int, start: int, end: int) -> None:
+        """While the partition is read: what is in `[start, end)` was deleted before it was read."""
 
 
 class Commits:
@@ -53,30 +70,26 @@ class Commits:
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
         self._sections: dict[str, _Section] = {}
+        self._watchers: list[Watcher] = []
+        self._floors: dict[int, int] = {}
         self._ours: set[int] = set()
         self._requested: set[int] = set()
         self._room = METADATA_BYTES
         self._told: set[int] = set()
 
-    def register(
-        self,
-        name: str,
-        encode: Encode,
-        restore: Restore,
-        *,
-        shrink: Shrink | None = None,
-        confirmed: Callable[[int, int], None] | None = None,
-        lost: Callable[[int], None] | None = None,
-    ) -> None:
+    def register(self, name: str, encode: Encode, restore: Restore, *, shrink: Shrink | None = None) -> None:
         """A section.
 
         `encode(partition, offset)`: what is true when everything below `offset` has its outcome; None: nothing.
         `restore(partition, offset, section)`: called at every assignment for each partition that is ours, before any
         of its records is processed; the committed offset and what `encode` gave then, None where there is none.
         `shrink(section, size_bytes)`: the section once more, in no more than that as JSON, when all do not fit.
-        `confirmed(partition, offset)`: Kafka has that commit. `lost(partition)`: it is no longer ours.
         """
-        self._sections[name] = _Section(encode, restore, shrink, confirmed, lost)
+        self._sections[name] = _Section(encode, restore, shrink)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` from now on."""
+        self._watchers.append(watcher)
 
     def metadata(self, partition: int, offset: int) -> str:
         """What is to be committed beside `offset`, which meets a request; empty when no section has anything to say."""
@@ -123,32 +136,52 @@ class Commits:
         gone_ones, self._ours = self._ours - ours, ours
         for gone in gone_ones:
             self.positions.pop(gone, None)
-            for one in self._sections.values():
-                if one.lost is not None:
-                    one.lost(gone)
+            self._floors.pop(gone, None)
+            for one in self._watchers:
+                one.lost(gone)
 
     def restore(self, partition: int, offset: int | None, metadata: str) -> None:
-        """What Kafka had for a partition that is ours now; `positions` has it afterwards, unless there is none yet."""
+        """What Kafka has for a partition that is ours now. Where it begins is said next, by `begins`."""
         found = decode(metadata)
         if metadata and not found and partition not in self._told:
             self._told.add(partition)
             log.warning("partition %d: what is kept beside its offset is not ours, or of a newer version", partition)
+        self._floors.pop(partition, None)
         for name, one in self._sections.items():
             one.restore(partition, offset, found.get(name))
-        if offset is not None:
-            self.moved(partition, offset)
+
+    def begins(self, partition: int, offset: int) -> None:
+        """The partition is read from here."""
+        self.positions[partition] = offset
+        for one in self._watchers:
+            one.begins(partition, offset)
+
+    def incident(self, partition: int, kind: str, start: int, end: int) -> None:
+        """See `Watcher`. Soon committed, at `end`."""
+        for one in self._watchers:
+            one.incident(partition, kind, start, end)
+        self._requested.add(partition)
+
+    def overtaken(self, partition: int, start: int, end: int) -> None:
+        """See `Watcher`."""
+        for one in self._watchers:
+            one.overtaken(partition, start, end)
 
     def moved(self, partition: int, offset: int) -> None:
-        """Everything below `offset` has its outcome."""
+        """Everything below `offset` has its outcome, or is in the keeping of a section."""
         if offset > self.positions.get(partition, -1):
             self.positions[partition] = offset
 
-    def begins(self, partition: int, offset: int) -> None:
-        """The partition is read from here, wherever it was before."""
-        self.positions[partition] = offset
+    def at_least(self, partition: int, offset: int) -> None:
+        """What is said of the partition holds for commits at `offset` and above alone."""
+        self._floors[partition] = max(offset, self._floors.get(partition, 0))
+
+    def place(self, partition: int, offset: int) -> int:
+        """What to commit where `offset` was asked for: never below what is committed already."""
+        return max(offset, self._floors.get(partition, 0))
 
     def confirmed(self, partition: int, offset: int) -> None:
         """Kafka has the commit of `offset` and what was encoded for it."""
-        for one in self._sections.values():
-            if one.confirmed is not None:
-                one.confirmed(partition, offset)
+        self.at_least(partition, offset)
+        for one in self._watchers:
+            one.confirmed(partition, offset)

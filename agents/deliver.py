@@ -150,11 +150,7 @@ class Deliverer:
         return outcome
 
     def _count(self, lane: Lane, pieces: list[Piece], unwritten: int) -> None:
-        account, items = self._ledger.partition(lane.partition), sum(piece.items for piece in pieces)
-        left_out = min(unwritten, items)
-        account.deliver(items - left_out)
-        if left_out:
-            account.reject(NOT_WRITTEN, left_out)
+        self._ledger.partition(lane.partition).deliver(pieces, unwritten, NOT_WRITTEN)
         if lane in self._troubled:
             self._troubled.discard(lane)
             if not self._troubled:
@@ -203,7 +199,7 @@ class Deliverer:
         """
         stored_in_part = divided is not None and divided.reason not in SEEN_BEFORE
         if rejected.reason in lane.excuses and (again or piece.record.seen_before or stored_in_part):
-            self._ledger.partition(lane.partition).reject(rejected.reason, piece.items)
+            self._ledger.partition(lane.partition).reject(piece, rejected.reason)
             self._instruments.known(lane, piece)
             return
         await self._bury(lane, piece, rejected.reason, rejected.detail, status=rejected.status)
@@ -221,7 +217,7 @@ class Deliverer:
                 await lane.pause(backoff.next())
             else:
                 break
-        self._ledger.partition(lane.partition).dead_letter(reason, piece.items)
+        self._ledger.partition(lane.partition).dead_letter(piece, reason)
         self._instruments.failed(lane, piece, reason)
         record = piece.record
         where = f"{record.topic}/{record.partition}/{record.offset}"

@@ -97,22 +97,27 @@ class Delivery:
         """
         account = self._ledger.partition(lane.partition)
         self._inside += 1
+        done = 0
+
+        def settle(until: Record | None) -> None:
+            # Nothing is awaited in between: no commit can say one of them and not the other.
+            nonlocal done
+            while done < len(records) and records[done] is not until:
+                account.settle(records[done])
+                settled(records[done])
+                done += 1
+
         try:
             pieces = await self._prepare(lane, records)
-            sent = done = 0
+            sent = 0
             for request in requests(pieces, self.size):
                 await self._deliverer.deliver(lane, request)
                 sent += len(request)
-                if sent < len(pieces):
-                    # The first record with a piece still to send has no outcome; all before it have.
-                    while records[done] is not pieces[sent].record:
-                        settled(records[done])
-                        done += 1
-            account.settle()
-            for record in records[done:]:
-                settled(record)
+                # The first record with a piece still to send has no outcome; all before it have.
+                settle(pieces[sent].record if sent < len(pieces) else None)
+            settle(None)
         finally:
-            account.give_back()
+            account.give_back(records[done:])
             self.instruments.ended(lane)
             self._inside -= 1
             if self._closing and not self._inside:
@@ -124,7 +129,7 @@ class Delivery:
         breath = 0
         for record in records:
             items = self._preparer.items(record)
-            account.take(items)
+            account.take(record, items)
             self.instruments.taken(lane, record, items)
             try:
                 prepared = self._prepared(record, items)
@@ -132,7 +137,7 @@ class Delivery:
                 await self._deliverer.discard(lane, Piece(record, record.value, items), error)
                 continue
             if prepared.ruled_out:
-                account.rule_out(prepared.ruled_out)
+                account.rule_out(record, prepared.ruled_out)
                 self.instruments.dropped(lane, record, prepared.ruled_out, prepared.pieces)
             pieces += prepared.pieces
             breath += items if self._preparer.rules else 0

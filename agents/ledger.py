@@ -6,120 +6,122 @@ not add up when a record is settled is not explained away: it stays visible as `
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from agents.account import PartitionLedger
+from agents.meters import Meters
+from agents.producers import Producers
 from agents.totals import Incident, Totals
-from pipeline.telemetry import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from agents.commits import Commits
+    from pipeline.clock import Clock
     from pipeline.telemetry.metrics import Telemetry
 
-__all__ = ["Incident", "Ledger", "PartitionLedger", "Totals"]
+__all__ = ["SECTION", "Incident", "Ledger", "PartitionLedger", "Totals"]
 
-
-class PartitionLedger:
-    """The account of one partition at one backend, in samples or lines."""
-
-    def __init__(self, telemetry: Telemetry, backend: str, partition: int) -> None:
-        self.taken = self.delivered = self.returned = self.pending = self.difference = 0
-        self.ruled_out: Counter[str] = Counter()
-        self.rejected: Counter[str] = Counter()
-        self.dead_lettered: Counter[str] = Counter()
-        self._labels = (backend, str(partition))
-        self._telemetry = telemetry
-        self._in = telemetry.counter(catalogue.AGENT_IN).labels(*self._labels)
-        self._delivered = telemetry.counter(catalogue.AGENT_DELIVERED).labels(*self._labels)
-        self._returned = telemetry.counter(catalogue.AGENT_RETURNED).labels(*self._labels)
-        self._pending = telemetry.gauge(catalogue.AGENT_PENDING).labels(*self._labels)
-        self._pending.set_function(lambda: self.pending)
-        self._difference = telemetry.gauge(catalogue.AGENT_UNEXPLAINED).labels(*self._labels)
-        self._difference.set(0)
-
-    def take(self, items: int) -> None:
-        """`items` came in and are pending."""
-        self.taken += items
-        self.pending += items
-        self._in.inc(items)
-
-    def deliver(self, items: int) -> None:
-        """The backend acknowledged `items`."""
-        self.delivered += items
-        self.pending -= items
-        self._delivered.inc(items)
-
-    def rule_out(self, by_rule: Mapping[str, int]) -> None:
-        """Rules dropped items."""
-        for rule, items in by_rule.items():
-            self.ruled_out[rule] += items
-            self.pending -= items
-            self._telemetry.counter(catalogue.AGENT_RULED_OUT).labels(*self._labels, rule).inc(items)
-
-    def reject(self, reason: str, items: int) -> None:
-        """The backend says that it had `items` before."""
-        self.rejected[reason] += items
-        self.pending -= items
-        self._telemetry.counter(catalogue.AGENT_REJECTED).labels(*self._labels, reason).inc(items)
-
-    def dead_letter(self, reason: str, items: int) -> None:
-        """Kafka acknowledged `items` in the dead-letter topic."""
-        self.dead_lettered[reason] += items
-        self.pending -= items
-        self._telemetry.counter(catalogue.AGENT_DEAD_LETTERED).labels(*self._labels, reason).inc(items)
-
-    def settle(self) -> None:
-        """Everything taken has its outcome: nothing may be pending. What is, is a difference from now on."""
-        if self.pending:
-            self.difference += self.pending
-            self.pending = 0
-            self._difference.set(self.difference)
-
-    def give_back(self) -> None:
-        """What is pending will be taken again, here or by another agent."""
-        if self.pending:
-            self.returned += self.pending
-            self._returned.inc(max(self.pending, 0))
-            self.pending = 0
-
-    def summary(self) -> dict[str, Any]:
-        """For the status page. `in` is net of what was given back."""
-        return {
-            "in": self.taken - self.returned,
-            "delivered": self.delivered,
-            "ruled_out": dict(self.ruled_out),
-            "rejected": dict(self.rejected),
-            "dead_lettered": dict(self.dead_lettered),
-            "pending": self.pending,
-            "difference": self.difference,
-        }
+SECTION = "ledger"
+"""Its name in the metadata of commits."""
 
 
 class Ledger:
-    """The accounts of all partitions that this process has had for its backend."""
+    """The accounts of the partitions that are this process's. With `commits` they travel with the offsets."""
 
-    def __init__(self, telemetry: Telemetry, backend: str) -> None:
+    def __init__(
+        self, telemetry: Telemetry, backend: str, *, commits: Commits | None = None, clock: Clock | None = None
+    ) -> None:
+        self.partitions: dict[int, PartitionLedger] = {}
         self._telemetry = telemetry
         self._backend = backend
-        self.partitions: dict[int, PartitionLedger] = {}
+        self._commits = commits
+        self._clock = clock
+        self._left: dict[int, PartitionLedger] = {}
+        if commits is not None:
+            commits.register(SECTION, self._encode, self._restore, shrink=shrink)
+            commits.watch(self)
 
     def partition(self, number: int) -> PartitionLedger:
-        """The account of a partition; it stays when the partition goes to another agent."""
-        account = self.partitions.get(number)
+        """The account of a partition."""
+        account = self.partitions.get(number) or self._left.get(number)
         if account is None:
-            account = self.partitions[number] = PartitionLedger(self._telemetry, self._backend, number)
+            account = self.partitions[number] = self._new(number)
         return account
 
-    def summary(self) -> dict[str, Any]:
-        """The sum over all partitions, in the form of `PartitionLedger.summary`."""
-        total: dict[str, Any] = {"in": 0, "delivered": 0, "ruled_out": {}, "rejected": {}, "dead_lettered": {}}
-        total |= {"pending": 0, "difference": 0}
+    def totals(self) -> Totals:
+        """What is settled, over all partitions."""
+        found = Totals()
         for account in self.partitions.values():
-            for key, value in account.summary().items():
-                if isinstance(value, dict):
-                    for name, items in value.items():
-                        total[key][name] = total[key].get(name, 0) + items
-                else:
-                    total[key] += value
-        return total
+            found.add(account.totals)
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """The sum over all partitions that are ours, in the form of `PartitionLedger.summary`."""
+        found, pending = Totals(), 0
+        for account in self.partitions.values():
+            found.add(account.seen())
+            pending += account.pending
+        return found.shown(pending)
+
+    # What the commits tell: see `agents.commits.Watcher`.
+
+    def confirmed(self, partition: int, offset: int) -> None:
+        """Kafka has that commit."""
+        if partition in self.partitions:
+            self.partitions[partition].confirmed(offset)
+
+    def lost(self, partition: int) -> None:
+        """It is somebody else's: not shown any more, or it would be counted twice over all agents."""
+        account = self.partitions.pop(partition, None)
+        if account is not None:
+            account.lost()
+            self._left[partition] = account
+
+    def begins(self, partition: int, offset: int) -> None:
+        """It is read from here."""
+        self.partition(partition).begins(offset)
+
+    def incident(self, partition: int, kind: str, start: int, end: int) -> None:
+        """Kafka has nothing at `start`."""
+        self.partition(partition).incident(kind, start, end)
+
+    def overtaken(self, partition: int, start: int, end: int) -> None:
+        """What is there was deleted before it was read."""
+        self.partition(partition).overtaken(start, end)
+
+    def leap(self, partition: int, offset: int) -> None:
+        """What is not settled below `offset` is left for later, by somebody who commits what that is."""
+        self.partition(partition).leap(offset)
+        if self._commits is not None:
+            self._commits.at_least(partition, offset)
+            self._commits.moved(partition, offset)
+
+    # ---
+
+    def _encode(self, partition: int, offset: int) -> dict[str, Any]:
+        return self.partition(partition).encode(offset)
+
+    def _restore(self, partition: int, offset: int | None, section: Any) -> None:
+        account = self.partitions[partition] = self.partition(partition)
+        self._left.pop(partition, None)
+        account.restore(offset, section)
+
+    def _new(self, number: int) -> PartitionLedger:
+        commits = self._commits
+        return PartitionLedger(
+            Meters(self._telemetry, self._backend, number),
+            self._now_ms,
+            at_least=None if commits is None else lambda offset: commits.at_least(number, offset),
+        )
+
+    def _now_ms(self) -> int:
+        return 0 if self._clock is None else int(self._clock.now() * 1000)
+
+
+def shrink(section: dict[str, Any], size_bytes: int) -> dict[str, Any]:
+    """The section with as many producers as fit: those that were seen last."""
+    found = {**section, "producers": ""}
+    room = size_bytes - len(orjson.dumps(found))
+    found["producers"] = Producers.decode(section.get("producers")).within(max(room, 0))
+    return found

@@ -92,6 +92,14 @@ SCRAPE_TARGETS_ELSEWHERE = Metric(
 SCRAPE_TARGETS_EXCEEDED = Metric(
     "headrace_scrape_target_limit_exceeded_total", "counter", "Times a job came to have more targets than target_limit."
 )
+SCRAPE_METADATA = Metric(
+    "headrace_scrape_metadata_total", "counter", "Metric families described to Kafka, each time that one was."
+)
+SCRAPE_METADATA_LEFT_OUT = Metric(
+    "headrace_scrape_metadata_left_out_total",
+    "counter",
+    "Metric families not described to Kafka: more than is kept, or too long.",
+)
 DISCOVERY_TARGETS = Metric("headrace_discovery_targets", "gauge", "Targets discovered, before relabelling.", ("job",))
 DISCOVERY_FAILURES = Metric(
     "headrace_discovery_failures_total", "counter", "Looks for targets that failed; the last ones stay.", ("mechanism",)
@@ -195,6 +203,37 @@ AGENT_UNEXPLAINED = Metric(
     "gauge",
     "By how much the ledger does not close: items of settled records that have no outcome. Anything but 0 is a fault.",
     ("backend", "partition"),
+)
+AGENT_MISSING_RECORDS = Metric(
+    "headrace_agent_missing_records_total",
+    "counter",
+    "Records that Kafka acknowledged to a producer and did not have any more for this backend: retention (offsets "
+    "deleted before they were delivered, transaction markers included), or gap (a hole in a producer's numbers).",
+    ("backend", "partition", "reason"),
+)
+AGENT_MISSING_ITEMS = Metric(
+    "headrace_agent_missing_items_total",
+    "counter",
+    "Samples or lines that were in such records, as far as their producers have gone on and so tell.",
+    ("backend", "partition", "reason"),
+)
+AGENT_GAPS = Metric(
+    "headrace_agent_producer_gaps_total",
+    "counter",
+    "Holes found in the numbers that a producer gives its records in a partition.",
+    ("backend", "partition"),
+)
+AGENT_REPEATS = Metric(
+    "headrace_agent_producer_repeats_total",
+    "counter",
+    "Records whose producer's number had been there before: Kafka has stored them twice.",
+    ("backend", "partition"),
+)
+AGENT_INCIDENTS = Metric(
+    "headrace_agent_incidents_total",
+    "counter",
+    "Times that Kafka had nothing where a partition was to be read on, by kind: retention, log_ended, offsets_gone.",
+    ("backend", "partition", "kind"),
 )
 AGENT_REQUESTS = Metric(
     "headrace_agent_requests_total",

@@ -75,7 +75,7 @@ async def test_max_samples_per_send_cuts_records_that_are_larger(most):
         f"m{offset}_{i}=1" for offset in range(3) for i in range(10)
     ]
     assert rig.settled == [0, 1, 2]
-    assert rig.account.delivered == 30
+    assert rig.account.totals.delivered == 30
 
 
 async def test_a_record_cut_in_parts_settles_only_with_its_last_part():

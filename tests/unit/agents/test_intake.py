@@ -174,8 +174,8 @@ async def test_records_that_were_there_at_the_assignment_may_have_been_delivered
         world.app.consumer.end = 2
         world.put(0, 1, 2)
         await world.until(lambda: world.acks == [0, 1, 2])
-        assert dict(world.rig.account.rejected) == {"out_of_order": 2}
-        assert dict(world.rig.account.dead_lettered) == {"out_of_order": 1}
+        assert dict(world.rig.account.totals.rejected) == {"out_of_order": 2}
+        assert dict(world.rig.account.totals.dead_lettered) == {"out_of_order": 1}
 
 
 async def test_revoking_lets_a_request_in_flight_end_and_commits_it():
@@ -275,7 +275,7 @@ async def test_a_backlog_never_waits():
 
 
 def _slow(send, delay_s: float):
-    async def slow(body: bytes, tenant=""):
+    async def slow(body: bytes, tenant="", attempt=0):
         await asyncio.sleep(delay_s)
         return await send(body)
 
