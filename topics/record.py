@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VERSION = 1
-EXEMPLARS, HISTOGRAMS = 1, 2
-_EXTRAS = {EXEMPLARS: "exemplars", HISTOGRAMS: "histograms"}
+EXEMPLARS, HISTOGRAMS, METADATA, START_TIMESTAMPS = 1, 2, 4, 8
+_EXTRAS = {
+    EXEMPLARS: "exemplars",
+    HISTOGRAMS: "histograms",
+    METADATA: "metadata",
+    START_TIMESTAMPS: "start_timestamps",
+}
 
 
 class Kind(StrEnum):
@@ -38,7 +43,8 @@ class RecordHeaders:
     the decoded sizes of the fragments that the value was joined from, in order, where there is more than one;
     `elements`: how many bytes of the value, after its length preamble, are each fragment's own snappy elements (0: they
     stand together with those of the next), where fragments came compressed;
-    `extras`: what series hold beside ordinary samples: EXEMPLARS, HISTOGRAMS, both as a sum, or 0.
+    `extras`: what it holds beside series with ordinary samples: EXEMPLARS, HISTOGRAMS, METADATA, START_TIMESTAMPS, as a
+    sum, or 0.
     """
 
     kind: Kind

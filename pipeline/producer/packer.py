@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.producer.appender import Fragment
 from topics import push_request, write_request
 from topics.compression import compress, decoded_size, decompress, join_blocks, preamble_bytes
-from topics.record import Kind
+from topics.record import METADATA, Kind
 from topics.wire import walk
 
 if TYPE_CHECKING:
@@ -158,6 +158,10 @@ class Packer:
 
         `now_s`: monotonic seconds.
         """
+        if fragment.extras & METADATA:  # a record of its own: whoever wants samples only need not look into it
+            described = Pile(fragment.partition, now_s, fragment.tenant)
+            described.add(fragment)
+            return described.close()
         pile = self._piles.get(fragment.partition)
         others = None
         if pile is not None and pile.tenant != fragment.tenant:

@@ -15,6 +15,7 @@ from pipeline.roles.discovery_page import DiscoveryPage
 from pipeline.roles.door import away
 from pipeline.roles.targets_page import TargetsPage
 from pipeline.scrape.manager import ScrapeManager
+from pipeline.scrape.metadata import MetadataForwarder
 from topics.errors import ConfigError, Problem
 from topics.record import Kind
 
@@ -145,6 +146,7 @@ class ScraperRole:
             name=self._owner.group,
             owns=self._owner.owns,
             may_scrape=self._owner.may_scrape,
+            metadata=MetadataForwarder(appender.partitions, telemetry=self._telemetry, clock=self._clock),
         ) as scrapes:
             self._scrapes = scrapes
             self._owner.follow(scrapes, producer)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from xxhash import xxh3_128_digest
+
 from pipeline.scrape.dialect import OPENMETRICS, TEXT
-from pipeline.scrape.entries import EntryReader, markers
+from pipeline.scrape.entries import Entries, EntryReader, markers
 from pipeline.scrape.exemplars import Found
 from pipeline.scrape.layout import LayoutReader
 from pipeline.scrape.negotiation import OPENMETRICS as OPENMETRICS_1
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from pipeline.producer.appender import Fragment
     from pipeline.scrape.dialect import Dialect
-    from pipeline.scrape.entries import Entries
     from pipeline.scrape.negotiation import Fetched
     from pipeline.scrape.series import SeriesMaker
     from pipeline.scrape.template import Template, Values
@@ -60,6 +61,8 @@ class SeriesCache:
         self._changes = False  # the last body was a change of the one before it
         self._live = False  # the last scrape sent the template's series, and no staleness marker since
         self._last_ms = -1
+        self._keyed: Template | Entries | None = None  # what `_metadata_key` was computed of
+        self._metadata_key = b""
         self._patcher = Patcher()
         self._tried = Tried()
 
@@ -80,6 +83,15 @@ class SeriesCache:
         if self._entries is not None:
             return self._entries.metadata
         return self._template.metadata() if self._template is not None else {}
+
+    @property
+    def metadata_key(self) -> bytes:
+        """The same for every target that says the same; read anew when the layout is."""
+        source = self._entries if self._entries is not None else self._template
+        if source is not self._keyed:
+            self._keyed = source
+            self._metadata_key = _key_of(source)
+        return self._metadata_key
 
     def match(self, fetched: Fetched, ts_ms: int) -> Scraped | None:
         """Take the body of a scrape at `ts_ms` if its layout is known; else None, and `read` is to be called."""
@@ -253,6 +265,18 @@ class SeriesCache:
             scraped.fragments += found.fragments()
             scraped.exemplars_out_of_order = found.out_of_order
         return scraped
+
+
+def _key_of(source: Template | Entries | None) -> bytes:
+    """A hash of all that is said of families."""
+    if source is None:
+        return b""
+    if isinstance(source, Entries):
+        said = "\xff".join(
+            [text for name, about in source.metadata.items() for text in (name, about.type, about.help, about.unit)]
+        )
+        return xxh3_128_digest(said.encode("utf-8", "surrogatepass"))
+    return xxh3_128_digest(source.dialect.name.encode() + source.comments())
 
 
 def _counts(template: Template) -> Counts:

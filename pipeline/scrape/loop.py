@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.scrape.fetch import Fetched, Fetcher
     from pipeline.scrape.instruments import Instruments
     from pipeline.scrape.memory import Heap
+    from pipeline.scrape.metadata import MetadataForwarder
     from pipeline.scrape.report import Report
     from pipeline.scrape.target import Target
 
@@ -56,6 +57,7 @@ class ScrapeLoop:
         seed: int,
         reading: asyncio.Lock,
         heap: Heap,
+        metadata: MetadataForwarder | None = None,
     ) -> None:
         """`reading` is shared by all loops: one body at a time is read anew, which bounds what that takes of memory."""
         self.target = target
@@ -71,6 +73,7 @@ class ScrapeLoop:
         self._seed = seed
         self._reading = reading
         self._heap = heap
+        self._metadata = metadata
         self._stopping = False
         self._waiting: asyncio.Task[None] | None = None
         self._next_ms = 0  # Unix time of the next turn
@@ -157,7 +160,8 @@ class ScrapeLoop:
         report = self._report.write(
             scraped.counts, up=error is None, duration_s=duration_s, ts_ms=ts_ms, body_bytes=body_bytes
         )
-        self._appender.append(scraped.fragments + report)
+        described = self._metadata.fragments(self.cache, ts_ms) if self._metadata and error is None else ()
+        self._appender.append([*described, *scraped.fragments, *report])
         self._note(scraped, error, ts_ms, duration_s)
 
     async def _read(self, fetched: Fetched, ts_ms: int) -> Scraped:

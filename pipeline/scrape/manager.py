@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.config.scrape import ScrapeConfig
     from pipeline.discovery.target_group import TargetGroup
     from pipeline.producer.appender import Appender
+    from pipeline.scrape.metadata import MetadataForwarder
     from pipeline.telemetry.metrics import Telemetry
 
 
@@ -38,13 +39,16 @@ class ScrapeManager:
         name: str = "",
         owns: Callable[[bytes], bool] = lambda _key: True,
         may_scrape: Callable[[], bool] = lambda: True,
+        metadata: MetadataForwarder | None = None,
     ) -> None:
         """`name` and the external labels decide when within the interval targets are scraped: the same for all that
-        share targets (default: the host's name). `owns(key of a target)`, `may_scrape()`: see `Surroundings`.
+        share targets (default: the host's name). `owns(key of a target)`, `may_scrape()`, `metadata`: see
+        `Surroundings`.
         """
         self._name = name or socket.gethostname()
         self._owns = owns
         self._may_scrape = may_scrape
+        self._metadata = metadata
         self._appender = appender
         self._clock = clock
         self._instruments = Instruments(telemetry)
@@ -92,6 +96,7 @@ class ScrapeManager:
             offset_seed(self._name, external_labels),
             lambda target: self._owns(target.key),
             self._may_scrape,
+            self._metadata,
         )
         wanted = {config.job_name: config for config in configs}
         for job in [job for job in self._pools if job not in wanted]:

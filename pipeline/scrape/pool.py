@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.scrape.fetch import Fetched
     from pipeline.scrape.instruments import Instruments
     from pipeline.scrape.memory import Heap
+    from pipeline.scrape.metadata import MetadataForwarder
     from pipeline.scrape.target import Target
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ class Surroundings:
     """What the pools of a process share.
 
     `owns`: whether a target is to be scraped by this replica; asked again at each `ScrapePool.refresh`. `may_scrape`:
-    asked at each turn; False where another replica may be the owner by now.
+    asked at each turn; False where another replica may be the owner by now. `metadata`: hands on what targets say of
+    their metric families; None: nobody does.
     """
 
     appender: Appender
@@ -53,6 +55,7 @@ class Surroundings:
     seed: int
     owns: Callable[[Target], bool] = lambda _target: True
     may_scrape: Callable[[], bool] = lambda: True
+    metadata: MetadataForwarder | None = None
 
 
 @dataclass(slots=True)
@@ -260,6 +263,7 @@ class ScrapePool:
             seed=self._around.seed,
             reading=self._around.reading,
             heap=self._around.heap,
+            metadata=self._around.metadata,
         )
         loop.may_scrape = self._around.may_scrape
         if before is not None:

@@ -164,11 +164,14 @@ class Template:
         }
         return list(found.values())
 
+    def comments(self) -> bytes:
+        """The lines that are comments, whatever they say."""
+        silent = np.flatnonzero(self.lines == SILENT).tolist()
+        return b"".join([head for head in map(self.heads.__getitem__, silent) if head and head.startswith(b"#")])
+
     def metadata(self) -> dict[str, Metadata]:
         """What the comments say of metric families."""
-        silent = np.flatnonzero(self.lines == SILENT).tolist()
-        comments = [head for head in map(self.heads.__getitem__, silent) if head and head.startswith(b"#")]
-        parser = self.dialect.parser(b"".join(comments))
+        parser = self.dialect.parser(self.comments())
         with suppress(ParseError):
             while not parser.ended:
                 parser.step()

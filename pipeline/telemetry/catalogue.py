@@ -100,6 +100,14 @@ SCRAPE_METADATA_LEFT_OUT = Metric(
     "counter",
     "Metric families not described to Kafka: more than is kept, or too long.",
 )
+SCRAPE_METADATA = Metric(
+    "headrace_scrape_metadata_total", "counter", "Metric families described to Kafka, each time that one was."
+)
+SCRAPE_METADATA_LEFT_OUT = Metric(
+    "headrace_scrape_metadata_left_out_total",
+    "counter",
+    "Metric families not described to Kafka: more than is kept, or too long.",
+)
 DISCOVERY_TARGETS = Metric("headrace_discovery_targets", "gauge", "Targets discovered, before relabelling.", ("job",))
 DISCOVERY_FAILURES = Metric(
     "headrace_discovery_failures_total", "counter", "Looks for targets that failed; the last ones stay.", ("mechanism",)

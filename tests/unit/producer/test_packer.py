@@ -13,7 +13,7 @@ from tests.support.producing import numbered
 from topics import push_request, write_request
 from topics.compression import compress, decoded_size, decompress, with_preamble
 from topics.pb.write_request_pb2 import WriteRequest
-from topics.record import EXEMPLARS, HISTOGRAMS, Kind
+from topics.record import EXEMPLARS, HISTOGRAMS, METADATA, Kind
 from topics.wire import varint
 
 KIB = 1024
@@ -202,3 +202,15 @@ def test_a_record_never_mixes_tenants():
 def test_the_parts_of_a_large_fragment_are_the_tenants():
     packer = _packer(max_message_bytes=64 * KIB)
     assert {part.tenant for part in packer.parts(replace(numbered(0, 0, 5000), tenant="a"))} == {"a"}
+
+
+def test_metadata_makes_a_record_of_its_own_and_leaves_the_pile_alone():
+    packer = _packer()
+    assert packer.add(numbered(0, 0, 3), 0.0) is None
+    told = Fragment(0, compress(b"\x1a\x02\x12\x00"), 0, 0, 7, 7, compressed=True, extras=METADATA)
+    packed = packer.add(told, 0.5)
+    assert packed is not None
+    assert (packed.series, packed.samples, packed.extras, packed.value) == (0, 0, METADATA, told.payload)
+    rest = packer.close(0)
+    assert rest is not None
+    assert (rest.samples, rest.extras, _values(rest.value)) == (3, 0, [0, 1, 2])
