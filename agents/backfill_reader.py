@@ -1,0 +1,112 @@
+"""Reads what is left for later, of several partitions at once, and holds no more of it than one fetch brings.
+
+A consumer of no group: nothing of anybody's moves. It is told to begin at the earliest record and then sought to its
+places, so a place that retention has overtaken shows as a hole in front of the first record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from topics.errors import KafkaUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agents.offline.reading import Span
+
+_FETCH_MS: Final = 200
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The next part of a span. `lost`: so many offsets of it, from its start on, were there no more.
+
+    `upto`: everything of the span below this offset is in `records`, or will never be read again.
+    """
+
+    upto: int
+    lost: int = 0
+    records: list[Any] = field(default_factory=list)
+
+
+class PastReader:
+    """Use as ``async with``; raises KafkaUnavailable."""
+
+    def __init__(self, topic: str, brokers: Sequence[str], security: Mapping[str, Any]) -> None:
+        self._topic = topic
+        self._brokers = ",".join(brokers)
+        self._assigned: set[int] = set()
+        self._next: dict[int, int] = {}
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=list(brokers),
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_bytes=4 * _MIB,
+            max_partition_fetch_bytes=_MIB,
+            **security,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            await self._consumer.stop()
+            raise KafkaUnavailable(f"no Kafka answers at {self._brokers}: {error}") from None
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def read(self, spans: Mapping[int, Span]) -> dict[int, Chunk]:
+        """By partition what comes next in its span, as far as Kafka hands it over now; none for which it gave nothing.
+
+        Asking again for the same offsets reads them again. Raises KafkaUnavailable. Cancelling is safe.
+        """
+        self._seek(spans)
+        places = [TopicPartition(self._topic, partition) for partition in spans]
+        try:
+            batches = await self._consumer.getmany(*places, timeout_ms=_FETCH_MS)
+            chunks = {}
+            for place in places:
+                span = spans[place.partition]
+                records = [one for one in batches.get(place, ()) if span.start <= one.offset < span.end]
+                upto = min(await self._consumer.position(place), span.end)
+                if upto > span.start:
+                    chunks[place.partition] = Chunk(upto, records=records)
+                    self._next[place.partition] = upto
+            await self._mark_lost(chunks, spans)
+        except KafkaError as error:
+            raise KafkaUnavailable(f"{self._topic}: the past cannot be read: {error}") from None
+        return chunks
+
+    def _seek(self, spans: Mapping[int, Span]) -> None:
+        if self._assigned != spans.keys():
+            self._consumer.assign([TopicPartition(self._topic, partition) for partition in spans])
+            self._assigned = set(spans)
+            self._next = {}
+        for partition, span in spans.items():
+            if self._next.get(partition) != span.start:
+                self._consumer.seek(TopicPartition(self._topic, partition), span.start)
+                self._next[partition] = span.start
+
+    async def _mark_lost(self, chunks: Mapping[int, Chunk], spans: Mapping[int, Span]) -> None:
+        """A hole in front of the first record is one of retention where the partition begins behind it."""
+        holes = [
+            TopicPartition(self._topic, partition)
+            for partition, chunk in chunks.items()
+            if (chunk.records[0].offset if chunk.records else chunk.upto) > spans[partition].start
+        ]
+        if not holes:
+            return  # markers of transactions leave holes too: only these cost the question
+        begins = await self._consumer.beginning_offsets(holes)
+        for place in holes:
+            chunk, span = chunks[place.partition], spans[place.partition]
+            seen = chunk.records[0].offset if chunk.records else chunk.upto
+            chunk.lost = max(min(begins[place], seen) - span.start, 0)
