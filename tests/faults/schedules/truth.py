@@ -135,8 +135,12 @@ async def admin(brokers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def commits(client: AIOKafkaAdminClient, names: TopicNames, backend: str) -> dict[int, tuple[int, str]]:
     """By partition the offset that the backend's group has committed, and the text beside it."""
-    topic = names.data(KINDS[backend])
-    found = await client.list_consumer_group_offsets(group(names.prefix, backend))
+    return await commits_of(client, group(names.prefix, backend), names.data(KINDS[backend]))
+
+
+async def commits_of(client: AIOKafkaAdminClient, group_id: str, topic: str) -> dict[int, tuple[int, str]]:
+    """The same of any group and topic."""
+    found = await client.list_consumer_group_offsets(group_id)
     return {tp.partition: (one.offset, one.metadata) for tp, one in found.items() if tp.topic == topic}
 
 
@@ -148,11 +152,17 @@ async def forget(brokers: str, names: TopicNames) -> None:
 
 async def drained(brokers: str, names: TopicNames, partitions: int, patience_s: float) -> None:
     """Return when every group has committed the end of every partition. AssertionError that says who is behind."""
+    topics = {name: names.data(kind) for name, kind in KINDS.items()}
+    await caught_up(brokers, topics, names.prefix, partitions, patience_s)
+
+
+async def caught_up(brokers: str, topics: Mapping[str, str], prefix: str, partitions: int, patience_s: float) -> None:
+    """The same for the given backends and their topics."""
     deadline = time.monotonic() + patience_s
     behind: list[str] = ["Kafka does not answer"]
     while time.monotonic() < deadline:
         try:
-            behind = await _behind(brokers, names, partitions, deadline)
+            behind = await _behind(brokers, topics, prefix, partitions, deadline)
         except KafkaError as error:
             behind = [f"Kafka does not answer: {error!r}"]
             await asyncio.sleep(0.3)
@@ -161,7 +171,7 @@ async def drained(brokers: str, names: TopicNames, partitions: int, patience_s: 
     raise AssertionError(f"not drained within {patience_s:g} s: {'; '.join(behind)}")
 
 
-async def _behind(brokers: str, names: TopicNames, partitions: int, deadline: float) -> list[str]:
+async def _behind(brokers: str, topics: Mapping[str, str], prefix: str, partitions: int, deadline: float) -> list[str]:
     behind: list[str] = []
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers)
     await consumer.start()
@@ -169,10 +179,9 @@ async def _behind(brokers: str, names: TopicNames, partitions: int, deadline: fl
         async with admin(brokers) as client:
             while time.monotonic() < deadline:
                 behind = []
-                for name, kind in KINDS.items():
-                    topic = names.data(kind)
+                for name, topic in topics.items():
                     ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(partitions)])
-                    at = await commits(client, names, name)
+                    at = await commits_of(client, group(prefix, name), topic)
                     behind += [
                         f"{name}/{tp.partition} at {at.get(tp.partition, (None,))[0]} of {end}"
                         for tp, end in ends.items()
