@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pipeline.config.backends import Backend
     from pipeline.config.root import Config
     from pipeline.lifecycle.options import ConfigOptions, RoleOptions
 
@@ -20,3 +21,15 @@ def load(options: RoleOptions | ConfigOptions) -> Config:
     prefix = options.prefix if options.prefix is not None else config.kafka.prefix
     kafka = config.kafka.model_copy(update={"brokers": brokers, "prefix": prefix})
     return config.model_copy(update={"kafka": kafka})
+
+
+def named(config: Config, name: str) -> Backend:
+    """The backend of that name. Raises ConfigError that lists those there are."""
+    from pipeline.config.backends import backends  # noqa: PLC0415 — --help needs none of it
+    from topics.errors import ConfigError, Problem  # noqa: PLC0415
+
+    found = {backend.name: backend for backend in backends(config)}
+    if name in found:
+        return found[name]
+    known = ", ".join(found) or "none"
+    raise ConfigError([Problem("", 0, "", f"no backend is called {name!r}", f"the configuration has: {known}")])

@@ -14,7 +14,7 @@ from agents.gauges import Gauges
 from agents.intake import Intake
 from agents.lane import State, overall
 from agents.ledger import Ledger
-from pipeline.config.backends import backends
+from agents.loading import named
 from pipeline.config.render import rendered
 from pipeline.lifecycle.kafka_settings import security
 from topics import admin
@@ -266,12 +266,3 @@ class AgentRole:
         except TimeoutError:
             return False
         return True
-
-
-def named(config: Config, name: str) -> Backend:
-    """The backend of that name. Raises ConfigError that lists those there are."""
-    found = {backend.name: backend for backend in backends(config)}
-    if name in found:
-        return found[name]
-    known = ", ".join(found) or "none"
-    raise ConfigError([Problem("", 0, "", f"no backend is called {name!r}", f"the configuration has: {known}")])

@@ -173,12 +173,12 @@ async def _admin(brokers: str, security: Mapping[str, Any] | None) -> AsyncItera
         yield admin
     # OSError, TimeoutError: what aiokafka 0.14 lets through when the connection breaks under a request
     except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnavailable(_why(error)) from error
+        raise KafkaUnavailable(why(error)) from error
     finally:
         await admin.close()
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """What the client met, in words that follow "waiting for Kafka at HOST:PORT: "."""
     # Its text is a list of Python objects; it has logged already why each address failed.
     if isinstance(error, KafkaConnectionError) and "Unable to bootstrap" in str(error):

@@ -14,13 +14,13 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from agents.loading import named
 from agents.offline.reading import Reader
 from agents.offline.sending import Sending, Writer
 from agents.offline.times import show
 from agents.replay import jobs
 from agents.replay.jobs import Job, State
 from agents.replay.run import Replay, plan, watch_for_stop
-from agents.role import named
 from pipeline.clock import SystemClock
 from pipeline.lifecycle.kafka_settings import security
 from pipeline.telemetry.metrics import Telemetry

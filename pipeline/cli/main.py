@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scrape": ("pipeline.cli.scrape", "Scrape targets into Kafka."),
     "tail": ("pipeline.cli.tail", "Tail log files into Kafka."),
     "agent": ("pipeline.cli.agent", "Deliver from Kafka to one backend."),
+    "status": ("pipeline.cli.status", "How far each backend is, and whether its ledger closes."),
     "replay": ("pipeline.cli.replay", "Send a time range to one backend again."),
     "dlq": ("pipeline.cli.dlq", "Dead letters: list, show, send again, drop."),
     "kafka": ("pipeline.cli.kafka", "The embedded Kafka alone: for laptops and tests, never for production."),
