@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.expressions import go_time
-from pipeline.stages.content import LastTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +44,6 @@ class CriJoint:
         self.most = (settings.max_partial_lines if settings else 0) or 100
         self.cut_at = settings.max_partial_line_size if settings and settings.max_partial_line_size_truncate else 0
         self.parse = go_time.parser("RFC3339Nano", None, job.clock.now)
-        self.last = LastTimes()
         self.values_wanted = job.values_wanted
 
     def attach(self, way: Way, emit: Emit) -> Emit:
@@ -59,6 +57,7 @@ class _CriPath:
         self._way = way
         self._emit = emit
         self._values_wanted = joint.values_wanted
+        self._latest = way.latest
         self._pending: dict[LabelSet, _Pieces] = {}
         self._second = b""
         self._second_ns = 0
@@ -81,7 +80,8 @@ class _CriPath:
         if stamp[:20] == self._second and decimals.isdigit() and stamp[-1:] == b"Z" and len(decimals) < 10:
             entry.ts_ns = self._second_ns + int(decimals) * _SCALE[len(decimals)]
         else:
-            self._time(entry, labels, stamp)
+            self._time(entry, stamp)
+        self._latest[labels] = entry.ts_ns
         entry.line = content
         if flag == b"P":
             self._piece(entry)
@@ -90,14 +90,15 @@ class _CriPath:
         else:
             self._emit(entry)
 
-    def _time(self, entry: Entry, labels: LabelSet, stamp: bytes) -> None:
+    def _time(self, entry: Entry, stamp: bytes) -> None:
         try:
             entry.ts_ns = self._joint.parse(stamp.decode(errors="replace"))
         except ValueError:
             self._way.odd.bad_timestamp += 1
-            entry.ts_ns = self._joint.last.fudged(labels) or entry.ts_ns
+            last = self._latest.get(entry.labels)
+            if last is not None:  # Promtail's `fudge`
+                entry.ts_ns = last + 1
             return
-        self._joint.last.learn(labels, entry.ts_ns)
         if stamp[19:20] == b"." and stamp[-1:] == b"Z":
             self._second, self._second_ns = stamp[:20], entry.ts_ns // _NS * _NS
 

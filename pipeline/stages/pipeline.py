@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.stages.entry import Entry, Span
-from pipeline.stages.labelsets import LabelSets
+from pipeline.stages.labelsets import LabelSet, LabelSets
 
 if TYPE_CHECKING:
     from pipeline.clock import Clock
@@ -56,7 +56,7 @@ class Way:
     `replaying`: lines that were taken before a restart are shown again, to be held back once more; nothing is counted
     then, and nothing dropped by chance, age or rate. `clean`: all lines of the block at hand are UTF-8. `now_s`:
     monotonic, as of the block at hand. `resume_s`: no further block before this moment. `index`: the line at hand,
-    in its block.
+    in its block. `latest`: the time of the last line of each set of labels, where the line itself says it.
     """
 
     odd: Odd
@@ -66,6 +66,7 @@ class Way:
     now_s: float = 0.0
     resume_s: float = 0.0
     index: int = 0
+    latest: dict[LabelSet, int] = field(default_factory=dict)
     _source: int = 0
     _start: int = 0
     _lines: Sequence[bytes] = ()
@@ -170,11 +171,11 @@ class Program:
     def __init__(self, stages: Sequence[Named], job: Job) -> None:
         self.job = job
         job.values_wanted |= not _BLIND.issuperset(name for name, _ in stages)
-        self._stages = compiled(stages, job)
+        self.stages: Sequence[Stage] = compiled(stages, job)
 
     def pipeline(self, emit: Emit, odd: Odd) -> Pipeline:
         """The stages for one path; `emit` takes what comes out, `odd` counts."""
-        return Pipeline(self._stages, emit, odd)
+        return Pipeline(self.stages, emit, odd)
 
 
 class Pipeline:

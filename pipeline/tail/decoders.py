@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.stages.custom_metrics import CustomMetrics
 from pipeline.stages.pipeline import Job, Program
 from pipeline.stages.rates import Bucket
+from pipeline.tail.access_logs import AccessLogDecoder
 from pipeline.tail.cri import CriDecoder
 from pipeline.tail.plain import PlainDecoder
 from pipeline.tail.staged import Around, StagedDecoder
@@ -66,6 +67,8 @@ class Decoders:
         raw = bool(stages) and stages[0][0] == "cri"
         transcoder = Transcoder(target.encoding) if target.encoding else None
         program = self._program(target.job, stages)
+        if transcoder is None and around.limiter is None and AccessLogDecoder.fits(program):
+            return AccessLogDecoder(program, streams, around, streams.labels)
         return StagedDecoder(program, streams, around, streams.labels, transcoder=transcoder, raw=raw)
 
     def _program(self, job: str, stages: tuple[Named, ...]) -> Program:

@@ -18,6 +18,7 @@ from pipeline.tail.lines import Lines, Tally, all_utf8, character_end, repaired
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pipeline.stages.labelsets import LabelSet
     from pipeline.stages.pipeline import Program
     from pipeline.stages.rates import Bucket
     from pipeline.tail.lines import Held, Stream
@@ -142,14 +143,23 @@ class StagedDecoder:
             self._each((line,))
 
     def _each(self, lines: Sequence[bytes]) -> None:
-        """One entry serves for all lines: a stage that keeps one back keeps a copy."""
+        """The lines of a block. One that has no time of its own has that of reading."""
+        ts_ns = max(self._around.now_ns(), self._last_ns + 1)
+        self._last_ns = ts_ns + len(lines) - 1
+        self._some(lines, range(len(lines)), ts_ns)
+
+    def _some(self, lines: Sequence[bytes], which: range, ts_ns: int) -> None:
+        """Some lines of the block at hand, whose first line has the time `ts_ns`.
+
+        One entry serves for all of them: a stage that keeps one back keeps a copy.
+        """
         push, base, way, entry = self._pipeline.push, self._base, self._way, self._entry
         wanted = self._values_wanted
         mapping = base.mapping
-        ts_ns = max(self._around.now_ns(), self._last_ns + 1)
-        for way.index, line in enumerate(lines):
+        for way.index in which:
+            line = lines[way.index]
             entry.labels = base
-            entry.ts_ns = ts_ns
+            entry.ts_ns = ts_ns + way.index
             entry.line = line
             entry.packed = b""
             if wanted:
@@ -159,9 +169,7 @@ class StagedDecoder:
             try:
                 push(entry)
             except Exception as error:  # noqa: BLE001 — see _failed
-                self._failed(error, Entry(base, ts_ns, line))
-            ts_ns += 1
-        self._last_ns = ts_ns - 1
+                self._failed(error, Entry(base, ts_ns + way.index, line))
 
     def _failed(self, error: Exception, entry: Entry) -> None:
         """A fault of ours that one line brings to light must not stop its file for ever: the line goes as it stands."""
@@ -185,10 +193,14 @@ class StagedDecoder:
         if around.limiter is not None and not self._within_rate(around.limiter):
             around.dropped("global_rate_limiter_drop")
             return
-        known = entry.labels.stream
+        pairs = packed(entry.metadata) + entry.packed if entry.metadata else entry.packed
+        self._add(entry.labels, entry.ts_ns, line, pairs)
+
+    def _add(self, labels: LabelSet, ts_ns: int, line: bytes, pairs: bytes) -> None:
+        """A line goes out. `pairs`: its structured metadata, encoded."""
+        known = labels.stream
         if known is None:
-            known = entry.labels.stream = _Known(self._streams.stream(entry.labels.mapping))
-        ts_ns = entry.ts_ns
+            known = labels.stream = _Known(self._streams.stream(labels.mapping))
         if not known.count:
             self._gathered.touched.append(known)
             known.min_ns = known.max_ns = ts_ns
@@ -196,9 +208,7 @@ class StagedDecoder:
             known.max_ns = ts_ns
         elif ts_ns < known.min_ns:
             known.min_ns = ts_ns
-        known.parts += self._encode(
-            ts_ns, line, packed(entry.metadata) + entry.packed if entry.metadata else entry.packed
-        )
+        known.parts += self._encode(ts_ns, line, pairs)
         known.count += 1
 
     def _within_rate(self, limiter: Bucket) -> bool:

@@ -16,6 +16,7 @@ from pipeline.stages.pipeline import Job, Program
 from pipeline.tail.lines import Tally
 from pipeline.telemetry.metrics import Telemetry
 from tests.peers import catalogue
+from tests.support.access_lines import both_ways
 from tests.support.process import wait_for
 from tests.support.server import require
 from tests.support.troubled_envoy import CUSTOM, ISTIO_JSON, TroubledEnvoy
@@ -121,6 +122,16 @@ def test_a_custom_format_is_taken_apart(logs):
         assert entry.labels.mapping.get("response_code_class") is not None
         assert seen.get("response_flags", "-") == fields["response_flags"]
     assert {entry.extracted["grpc_status"] for entry in found} >= {"-", "Unavailable"}
+
+
+@pytest.mark.parametrize("name", ["json", "istio", "envoy", "custom"])
+@pytest.mark.parametrize("more", ["", "keep: inbound", "keep: outbound, spell_flags: true", "fields: [path]"])
+def test_whole_blocks_say_what_single_lines_say(logs, monkeypatch, name, more):
+    form = {"custom": f"'{CUSTOM}'"}.get(name, "auto")
+    lines = [f"2026-01-02T03:04:05.{n:09d}Z stdout F {line}\n" for n, line in enumerate(logs[name] * 3)]
+    together, apart = both_ways(monkeypatch, ["".join(lines).encode()], f"format: {form}, {more}".rstrip(", "))
+    assert together == apart
+    assert sum(one.count for one in together.blocks[0][0]) >= len(logs[name])
 
 
 def test_labels_are_few(logs):

@@ -161,5 +161,23 @@ def test_names_of_operators():
 
 
 def test_a_quote_inside_a_quoted_field_is_found_out():
-    found = envoy_format.compiled('"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%"').fields('"a "b" c" "id"')
-    assert found == {"user_agent": 'a "b" c', "request_id": "id"}
+    compiled = envoy_format.compiled('"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%"')
+    assert compiled.names == ("user_agent", "request_id")
+    assert list(compiled.values('"a "b" c" "id"') or ()) == ['a "b" c', "id"]
+    assert list(compiled.values('"a" "id"') or ()) == ["a", "id"]
+    assert compiled.values('"a" "id') is None
+    assert compiled.values('"') is None
+
+
+def test_a_field_that_holds_the_literal_after_it_ends_there():
+    compiled = envoy_format.compiled("<%REQ(A)% - %REQ(B)%>")
+    assert list(compiled.values("<a-b - c>d>") or ()) == ["a-b", "c>d"]
+    assert compiled.values("<a - b") is None
+    assert envoy_format.compiled("x%REQ(A)%yx").values("xyx") is not None
+    assert envoy_format.compiled("xy%REQ(A)%yx").values("xyx") is None
+
+
+def test_a_hostile_line_is_taken_apart_as_quickly_as_any():
+    """A hundred thousand ways to place the quotes; a search that tried them would not end."""
+    for text in (envoy_format.ISTIO, envoy_format.ENVOY):
+        assert envoy_format.compiled(text).values('[x] "' + 'a b c" ' * 10_000) is None
