@@ -61,7 +61,7 @@ class PartitionLedger:
 
     def take(self, record: Record, items: int) -> None:
         """`record` came in with so many items; they are pending."""
-        self._open[id(record)] = Entry(record.offset, items)
+        self._open[id(record)] = Entry(record.offset, items, at_ms=int(record.timestamp_s * 1000))
         self.pending += items
         self._meters.taken.inc(items)
 
@@ -172,12 +172,12 @@ class PartitionLedger:
             self.incident(OFFSETS_GONE, self._forgotten, offset)
             self._forgotten = None
         self.next = offset
+        if self.floor is not None:
+            self.floor = min(self.floor, offset)
 
     def lost(self) -> None:
         """The partition is somebody else's. What is remembered counts only if Kafka forgets."""
-        self._base = self.totals.copy()
-        self._base_producers = self._producers.copy()
-        self._waiting.clear()
+        self._fold()
         self._overtaken.clear()
         self._lost = True
         self._meters.hide()
@@ -187,6 +187,8 @@ class PartitionLedger:
     def incident(self, kind: str, start: int, end: int) -> None:
         """Before any record is read: Kafka had nothing at `start` any more, it goes on at `end`."""
         happened = self._happened(kind, start, end)
+        if kind != RETENTION:  # offsets begin anew: what is settled is below none of them
+            self._fold()
         for totals, producers in ((self._base, self._base_producers), (self.totals, self._producers)):
             totals.happened(happened)
             if kind == RETENTION:
@@ -210,9 +212,7 @@ class PartitionLedger:
 
     def leap(self, offset: int) -> None:
         """What is not settled below `offset` is left for later: it is no gap. Only commits from there on say so."""
-        for entry in self._waiting:
-            entry.fold(self._base, self._base_producers)
-        self._waiting.clear()
+        self._fold()
         self._base_producers, self._producers = Producers(), Producers()
         self.next = self.floor = offset
 
@@ -247,6 +247,11 @@ class PartitionLedger:
         if entry.open:
             log.error("offset %d: %d items have no outcome", entry.offset, entry.open)
 
+    def _fold(self) -> None:
+        """Every settled record into the base."""
+        while self._waiting:
+            self._waiting.popleft().fold(self._base, self._base_producers)
+
     def _pass(self, one: Incident) -> None:
         more = Totals(missing_records=one.end - one.start, incidents=[one])
         self._producers.excuse()
@@ -280,8 +285,7 @@ class PartitionLedger:
         """Nothing is committed: we are the first, or Kafka has forgotten the group's offset."""
         if self.floor is None and not self._lost:
             return
-        self._base, self._base_producers = self.totals.copy(), self._producers.copy()
-        self._waiting.clear()
+        self._fold()
         self._forgotten = self.floor if self.next is None else self.next
         self.next = self.floor = None
         self._lost = False

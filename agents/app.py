@@ -23,6 +23,7 @@ from topics.errors import KafkaUnavailable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agents.commits import Commits
     from agents.deadletter import DeadLetter
     from pipeline.config.backends import Backend
     from pipeline.config.kafka import KafkaConfig, TopicsConfig
@@ -64,11 +65,12 @@ def create_app(
     instance_id: str = "",
     record_bytes: int = 128 * 1024,
     commit_interval_s: float = 0.5,
+    commits: Commits | None = None,
 ) -> AgentApp:
     """An app for the backend's group; `register` gives it its agent.
 
     `instance_id` makes it a static member of the group: a restart under the same id takes its partitions up again at
-    once, without a rebalance. An id must belong to one process at a time.
+    once, without a rebalance. An id must belong to one process at a time. `commits`: what travels with offsets.
     """
     bound = buffers(topics.partitions, record_bytes)
     app = AgentApp(
@@ -81,7 +83,7 @@ def create_app(
         topic_disable_leader=True,
         topic_allow_declare=False,  # topics are made and checked by topics.admin
         table_standby_replicas=0,
-        consumer_auto_offset_reset="earliest",
+        consumer_auto_offset_reset="none",  # nothing moves silently: agents/standing.py decides
         consumer_group_instance_id=instance_id or None,
         consumer_max_fetch_size=1024 * 1024,
         broker_max_poll_records=bound.poll_records,
@@ -100,7 +102,7 @@ def create_app(
         producer_max_request_size=topics.max_message_bytes + 2 * DEAD_HEADERS_BYTES,
         producer_request_timeout=30.0,
     )
-    app.transport = CommittedTransport(app.conf.broker_consumer, app)
+    app.transport = CommittedTransport(app.conf.broker_consumer, app, commits)
     app.in_worker = True
     return app
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
@@ -43,8 +43,8 @@ class _Section:
     shrink: Shrink | None
 
 
-class Watcher(Protocol):
-    """Who must know what becomes of offsets: the ledger."""
+class Watcher:
+    """Who must know what becomes of offsets; does nothing about what it does not override."""
 
     def confirmed(self, partition: int, offset: int) -> None:
         """Kafka has the commit of `offset` and what was encoded for it."""
@@ -141,18 +141,30 @@ class Commits:
                 one.lost(gone)
 
     def restore(self, partition: int, offset: int | None, metadata: str) -> None:
-        """What Kafka has for a partition that is ours now. Where it begins is said next, by `begins`."""
+        """What Kafka has for a partition that is ours now. Where it begins is said next, by `begins`.
+
+        `positions` has by then what should come next, if that is known.
+        """
         found = decode(metadata)
         if metadata and not found and partition not in self._told:
             self._told.add(partition)
             log.warning("partition %d: what is kept beside its offset is not ours, or of a newer version", partition)
-        self._floors.pop(partition, None)
+        floor, known = self._floors.pop(partition, None), self.positions.get(partition, 0)
+        if offset is None:
+            if floor is not None:  # Kafka has forgotten the group's offset: where it was is nowhere any more
+                self.positions.pop(partition, None)
+        else:
+            # What is committed and settled since is known, unless Kafka has less than it has confirmed.
+            self.positions[partition] = offset if floor is not None and floor > offset else max(offset, known)
+            self._floors[partition] = offset
         for name, one in self._sections.items():
             one.restore(partition, offset, found.get(name))
 
     def begins(self, partition: int, offset: int) -> None:
         """The partition is read from here."""
         self.positions[partition] = offset
+        if self._floors.get(partition, 0) > offset:  # in another log, which was longer
+            self._floors[partition] = offset
         for one in self._watchers:
             one.begins(partition, offset)
 

@@ -21,6 +21,7 @@ class Entry:
     offset: int
     taken: int = 0
     delivered: int = 0
+    at_ms: int = 0
     mark: Mark | None = None
     more: Totals | None = None
     excuses: bool = False
@@ -42,6 +43,7 @@ class Entry:
         """Add it to the sums."""
         into.taken += self.taken
         into.delivered += self.delivered
+        into.newest_ms = max(into.newest_ms, self.at_ms)
         if self.more is not None:
             into.add(self.more)
 

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 from faust.types import TP
 
 from agents.batch import Record
+from agents.commits import Watcher
 from agents.lane import Interrupted, Lane, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents.commits import Commits
     from agents.delivery import Delivery
     from pipeline.clock import Clock
 
 log = logging.getLogger(__name__)
 
 
-class Intake:
+class Intake(Watcher):
     """All partitions of one app. `delivery` may be exchanged at any time; lanes take it up with their next batch.
 
     `pace_s`: the shortest time between the beginnings of two requests of a partition while records keep coming; a
@@ -43,6 +45,8 @@ class Intake:
         self._pace_s = pace_s
         self._drain_s = drain_s
         self._busy: dict[TP, asyncio.Task[None]] = {}
+        self._commits: Commits = app.transport.commits
+        self._commits.watch(self)
         self.assigned = False  # whether the group dealt us partitions (or none) once
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
@@ -106,6 +110,7 @@ class Intake:
     async def _work(self, lane: Lane, records: list[Record]) -> None:
         def settled(record: Record) -> None:
             lane.next_offset = record.offset + 1
+            self._commits.moved(lane.partition, lane.next_offset)
 
         while True:
             delivery = self.delivery
@@ -121,7 +126,8 @@ class Intake:
         if holder.tp is None:
             message = event.message
             holder.tp = TP(message.topic, message.partition)  # message.tp is aiokafka's, and equal to no faust.TP
-            self.lanes[holder.tp] = Lane(message.partition, self._clock)
+            lane = self.lanes[holder.tp] = Lane(message.partition, self._clock)
+            lane.next_offset = self._commits.positions.get(message.partition)
         return self.lanes[holder.tp]
 
     async def _keep_pace(self, holder: _Holder, queue: Any) -> None:
@@ -163,6 +169,7 @@ class Intake:
 
     async def _on_assigned(self, app: Any, assigned: Iterable[TP], **_: Any) -> None:
         self.assigned = True
+        self._commits.deal(tp.partition for tp in assigned)
 
     async def _on_revoked(self, app: Any, revoked: Iterable[TP], **_: Any) -> None:
         await self._settle(set(revoked))
@@ -194,6 +201,12 @@ class Intake:
                     await self._app.consumer._commit(offsets)  # noqa: SLF001  skips partitions no longer assigned
             except TimeoutError:
                 log.warning("Kafka did not take the last commit in %g s: it will come twice", self._drain_s)
+
+    def begins(self, partition: int, offset: int) -> None:
+        """A lane that we keep goes on there, whatever it had before: others may have had the partition meanwhile."""
+        for lane in self.lanes.values():
+            if lane.partition == partition:
+                lane.next_offset = offset
 
     def cut(self) -> None:
         """End all work at once; nothing more is acknowledged."""

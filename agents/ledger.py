@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agents.account import PartitionLedger
+from agents.commits import Watcher
 from agents.meters import Meters
 from agents.producers import Producers
 from agents.totals import Incident, Totals
@@ -26,7 +27,7 @@ SECTION = "ledger"
 """Its name in the metadata of commits."""
 
 
-class Ledger:
+class Ledger(Watcher):
     """The accounts of the partitions that are this process's. With `commits` they travel with the offsets."""
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agents import delivery as deliveries
 from agents import start_offset
 from agents.app import agent_topics, create_app, dead_letter_sender, register
+from agents.commits import Commits
 from agents.deadletter import DeadLetters
 from agents.gauges import Gauges
 from agents.intake import Intake
@@ -73,7 +74,8 @@ class AgentRole:
         self._clock = clock
         self._config = load()
         self._backend = named(self._config, name)
-        self._ledger = Ledger(telemetry, name)
+        self._commits = Commits()
+        self._ledger = Ledger(telemetry, name, commits=self._commits, clock=clock)
         self._gauges = Gauges(telemetry, name)
         self._app: AgentApp | None = None
         self._intake: Intake | None = None
@@ -93,7 +95,11 @@ class AgentRole:
         if not await self._kafka(stop):
             return
         app = self._app = create_app(
-            self._backend, self._config.kafka, self._config.topics, instance_id=self._instance_id
+            self._backend,
+            self._config.kafka,
+            self._config.topics,
+            instance_id=self._instance_id,
+            commits=self._commits,
         )
         self._dead_letters = DeadLetters(
             dead_letter_sender(app, self._config.kafka, self._backend), self._backend.name, self._clock

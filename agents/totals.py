@@ -40,11 +40,13 @@ class Incident:
 class Totals:
     """Samples or lines of the records below an offset, each record counted once, with its final outcome.
 
-    `since_ms`: when counting began (Unix ms; 0: it has not); `taken` is `in`; `missing_records` and `missing_items`:
-    what Kafka did not have for us, as producers' numbers or offsets tell; `gaps`, `repeats`: in producers' numbers.
+    `since_ms`: when counting began (Unix ms; 0: it has not); `newest_ms`: when Kafka got the newest of the records;
+    `taken` is `in`; `missing_records` and `missing_items`: what Kafka did not have for us, as producers' numbers or
+    offsets tell; `gaps`, `repeats`: in producers' numbers.
     """
 
     since_ms: int = 0
+    newest_ms: int = 0
     taken: int = 0
     delivered: int = 0
     ruled_out: Counter[str] = field(default_factory=Counter)
@@ -69,6 +71,7 @@ class Totals:
     def add(self, other: Totals) -> None:
         """Add `other` to this."""
         self.since_ms = min(filter(None, (self.since_ms, other.since_ms)), default=0)
+        self.newest_ms = max(self.newest_ms, other.newest_ms)
         self.taken += other.taken
         self.delivered += other.delivered
         self.ruled_out.update(other.ruled_out)
@@ -95,6 +98,7 @@ class Totals:
         """As JSON takes it; what is 0 or empty is left out."""
         found: dict[str, Any] = {
             "since": self.since_ms,
+            "newest": self.newest_ms,
             "in": self.taken,
             "delivered": self.delivered,
             "ruled_out": _bounded(self.ruled_out),
@@ -114,6 +118,7 @@ class Totals:
         found: Mapping[str, Any] = section if isinstance(section, Mapping) else {}
         return cls(
             since_ms=_number(found.get("since")),
+            newest_ms=_number(found.get("newest")),
             taken=_number(found.get("in")),
             delivered=_number(found.get("delivered")),
             ruled_out=_counts(found.get("ruled_out")),

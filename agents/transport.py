@@ -1,4 +1,4 @@
-"""Faust's Kafka consumer, changed in seven places. Everything here is private to Faust: its version is pinned, and
+"""Faust's Kafka consumer, changed in nine places. Everything here is private to Faust: its version is pinned, and
 tests/unit/agents/test_faust_guards.py fails when one of these names or shapes changes.
 
 1. No two tasks for each message (`wait_first`): a third of the CPU.
@@ -12,6 +12,10 @@ tests/unit/agents/test_faust_guards.py fails when one of these names or shapes c
 7. Its thread ends in bounded time, whatever Kafka does. Stock waits for a commit and for a farewell to the group that
    an absent Kafka never answers; and aiokafka's fetcher, closed while a fetch fails, throws a CancelledError of its
    own, which kills the thread with a traceback and leaves the app waiting for it.
+8. Metadata travels with each commit, and comes back at each assignment: see agents/commits.py.
+9. No silent moves. Where a partition begins is decided by `agents/standing.py`, at each assignment; an offset that is
+   not there any more is told. Stock moves to the earliest record without a word, and drops what a topic that was made
+   anew has below the old position.
 """
 
 from __future__ import annotations
@@ -20,13 +24,24 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import (
+    CommitFailedError,
+    InvalidCommitOffsetSizeError,
+    NoOffsetForPartitionError,
+    OffsetMetadataTooLargeError,
+    OffsetOutOfRangeError,
+)
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from agents import standing
+from agents.commits import Commits, decode
 from agents.contact import Contact
+from agents.ledger import SECTION, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +50,8 @@ FETCH_WAIT_MS = 100
 LEAVE_S = 1.5  # for the farewell to the group; without one the partitions wait for the session's end
 LEAVE_AWAY_S = 0.2
 LEFTOVERS_S = 0.5
+_TOO_LARGE = (OffsetMetadataTooLargeError, InvalidCommitOffsetSizeError)
+_LOST_S = 0.5
 
 
 class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped to us
@@ -49,6 +66,76 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
         client = consumer._client  # noqa: SLF001
         client.send = transport.contact.watched(client.send)
         return consumer
+
+    async def standings(self) -> Mapping[TopicPartition, standing.Standing]:
+        """The assigned partitions as Kafka has them."""
+        expected = dict(self.transport.commits.positions)
+        found: Mapping[TopicPartition, standing.Standing] = await self.call_thread(
+            standing.standings, self._ensure_consumer(), expected
+        )
+        return found
+
+    async def after(self, tp: TP, newest_ms: int, found: standing.Standing) -> int:
+        """Where to go on in a log that has lost its end."""
+        place = TopicPartition(tp.topic, tp.partition)
+        return int(await self.call_thread(standing.after, self._ensure_consumer(), place, newest_ms, found))
+
+    async def begin(self, starts: Mapping[TP, int | None]) -> None:
+        """Read from there. What has no start yet is looked for when it is fetched."""
+        await self.call_thread(self._begin, starts)
+
+    async def _begin(self, starts: Mapping[TP, int | None]) -> None:
+        consumer = self._ensure_consumer()
+        ours = consumer.assignment()
+        for tp, start in starts.items():
+            if start is not None and tp in ours:
+                consumer.seek(TopicPartition(tp.topic, tp.partition), start)
+
+    async def _commit(self, offsets: Mapping[TP, OffsetAndMetadata]) -> frozenset[TP]:
+        """As stock, with the metadata; answers what was committed. Raises when Kafka finds the metadata too large."""
+        consumer = self._ensure_consumer()
+        ours = {TopicPartition(tp.topic, tp.partition): one for tp, one in offsets.items() if tp in self.assignment()}
+        try:
+            await consumer.commit(ours)
+        except _TOO_LARGE:
+            raise
+        except CommitFailedError as error:
+            if "already rebalanced" in str(error):
+                return frozenset()
+            await self.crash(error)
+            return frozenset()
+        except Exception as error:
+            log.exception("an offset cannot be committed")
+            await self.crash(error)
+            return frozenset()
+        return frozenset(TP(place.topic, place.partition) for place in ours)
+
+    async def _fetch_records(self, consumer: Any, active_partitions: Any, **options: Any) -> Any:
+        try:
+            return await super()._fetch_records(consumer, active_partitions, **options)
+        except OffsetOutOfRangeError as error:
+            for place, offset in error.args[0].items():
+                await self._out_of_range(consumer, place, offset)
+        except NoOffsetForPartitionError as error:
+            begin = await standing.begin_of(consumer, error.args[0])
+            if begin is not None and error.args[0] in consumer.assignment():
+                consumer.seek(error.args[0], begin)
+        return {}
+
+    async def _out_of_range(self, consumer: Any, place: TopicPartition, offset: int) -> None:
+        """While a partition is read, its log has begun after what comes next, or has lost its end."""
+        begin = await standing.begin_of(consumer, place)
+        if begin is None or place not in consumer.assignment():
+            await asyncio.sleep(_LOST_S)
+        elif offset < begin:
+            log.error("%s: %d offsets from %d on were deleted before they were read", place, begin - offset, offset)
+            self.app.loop.call_soon_threadsafe(self.transport.commits.overtaken, place.partition, offset, begin)
+            consumer.seek(place, begin)
+        else:
+            # What is in hand belongs to a log that is no more. A rebalance lets go of it and looks where to begin.
+            log.error("%s: the log has lost its end below offset %d; joining the group again", place, offset)
+            consumer.pause(place)
+            consumer._coordinator.request_rejoin()  # noqa: SLF001
 
     async def on_thread_stop(self) -> None:
         """The calls of the other thread, the group, the connections: each for so long and no longer."""
@@ -70,8 +157,77 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
 class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped to us
     """See the module."""
 
+    _placed = False
+
     def _new_consumer_thread(self) -> Any:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """The next assignment places them anew."""
+        try:
+            await super().on_partitions_revoked(revoked)
+        finally:
+            self._placed = False
+
+    async def perform_seek(self) -> None:
+        """Called before any record of an assignment is read; and in the middle of a rebalance, to read no further."""
+        if not self._placed:
+            await self._place()
+            self._placed = True
+        positions = self.transport.commits.positions
+        starts = {tp: positions.get(tp.partition) for tp in self.assignment()}
+        await self._thread.begin(starts)
+        self._read_offset.update(starts)
+        self._committed_offset.update({tp: start or None for tp, start in starts.items()})
+
+    async def _place(self) -> None:
+        """Tell what Kafka keeps for each partition, and decide where it begins."""
+        commits: Commits = self.transport.commits
+        found: Mapping[TopicPartition, standing.Standing] = await self._thread.standings()
+        commits.deal(place.partition for place in found)
+        for place, one in found.items():
+            partition = place.partition
+            commits.restore(partition, one.committed, one.metadata)
+            start = commits.positions.get(partition, one.begin)
+            trouble = one.trouble(commits.positions.get(partition))
+            if trouble:
+                assert start is not None
+                expected = start
+                start = one.begin
+                if trouble == standing.LOG_ENDED:
+                    start = await self._thread.after(place, _newest_ms(one.metadata), one)
+                assert start is not None
+                log.error("%s: offset %d is not there (%s), it goes on at %d", place, expected, trouble, start)
+                commits.incident(partition, trouble, expected, start)
+            if start is not None:
+                commits.begins(partition, start)
+                if start != one.committed:
+                    commits.request(partition)
+
+    def _filter_committable_offsets(self, tps: Any) -> dict[TP, int]:
+        """Those that were acknowledged, and those whose commit was asked for."""
+        offsets: dict[TP, int] = super()._filter_committable_offsets(tps)
+        requested = self.transport.commits.requested if self._placed else {}
+        if requested:
+            for tp in self.assignment():
+                if tp.partition in requested:
+                    offsets.setdefault(tp, requested[tp.partition])
+        return offsets
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        commits: Commits = self.transport.commits
+        placed = {tp: commits.place(tp.partition, offset) for tp, offset in offsets.items()}
+        try:
+            taken = await self._thread.commit(_described(commits, placed))
+        except _TOO_LARGE:
+            commits.too_large()
+            taken = await self._thread.commit(_described(commits, placed))
+        for tp, offset in placed.items():
+            if tp in taken:
+                commits.confirmed(tp.partition, offset)
+            else:
+                commits.request(tp.partition)
+        return bool(taken)
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
         """Only caller with two: `_drain_messages` waits for the callback or for the flow to be suspended."""
@@ -98,9 +254,19 @@ class CommittedTransport(driver.Transport):  # type: ignore[misc]  # Faust is un
 
     Consumer = CommittedConsumer
 
-    def __init__(self, url: Any, app: Any, **options: Any) -> None:
+    def __init__(self, url: Any, app: Any, commits: Commits | None = None, **options: Any) -> None:
         super().__init__(url, app, **options)
+        self.commits = commits or Commits()
         self.contact = Contact(",".join(f"{one.host}:{one.port}" for one in self.url))
+
+
+def _described(commits: Commits, offsets: Mapping[TP, int]) -> dict[TP, OffsetAndMetadata]:
+    return {tp: OffsetAndMetadata(offset, commits.metadata(tp.partition, offset)) for tp, offset in offsets.items()}
+
+
+def _newest_ms(metadata: str) -> int:
+    """When Kafka got the newest record that had its outcome; 0: nobody knows."""
+    return Totals.decode(decode(metadata).get(SECTION)).newest_ms
 
 
 async def _within(limit_s: float, work: Awaitable[Any]) -> None:

@@ -178,7 +178,7 @@ def test_the_settings_that_keep_the_promises(app):
     assert not conf.topic_allow_declare
     assert not conf.web_enabled
     assert conf.table_standby_replicas == 0
-    assert conf.consumer_auto_offset_reset == "earliest"
+    assert conf.consumer_auto_offset_reset == "none"  # nothing moves silently
     assert conf.broker_session_timeout <= conf.broker_request_timeout
     assert conf.producer_acks == -1
     assert [str(url) for url in conf.broker] == ["kafka://127.0.0.1:1", "kafka://127.0.0.1:2"]

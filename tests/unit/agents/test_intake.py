@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
+from agents.commits import Commits
 from agents.intake import Intake
 from agents.lane import State
 from pipeline.clients.outcome import Refused, Rejected, Retry
@@ -44,7 +45,7 @@ class App:
         self.on_partitions_revoked = Signal()
         self.on_before_shutdown = Signal()
         self.consumer = Consumer()
-        self.transport = SimpleNamespace(contact=SimpleNamespace(away=""))
+        self.transport = SimpleNamespace(contact=SimpleNamespace(away=""), commits=Commits())
         self.consumer_generation_id = 1
         self.active = True
         self.flow_control = SimpleNamespace(is_active=lambda: self.active)
