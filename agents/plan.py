@@ -36,12 +36,13 @@ _TIMESTAMP_TAG: Final = 0x10
 _SAMPLE_HEAD: Final = bytes((0x12, ONE_SAMPLE_BYTES - 2, 0x09))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What becomes of one layout. `block` None: it passes as it is; an empty one: every series is dropped.
 
     `slots`, `new_slots`: where the slots stand in the fragment and in the rewritten one; `kept`: which of the former
-    go into the latter, in order. `ruled_out` and `dropped_series` are those of every fragment of this layout.
+    go into the latter, in order. `ruled_out` and `dropped_series` are those of every fragment of this layout. `used`:
+    how often it was of use; `tries`: to press it (rewrite_block.py).
     """
 
     digest: bytes
@@ -51,12 +52,15 @@ class Plan:
     block: bytes | None
     dropped_series: int
     ruled_out: Mapping[str, int] = field(default_factory=dict)
+    used: int = 0
+    tries: int = 0
 
     def apply(self, fragment: bytes) -> bytes | None:
         """The rewritten fragment (the same object when it passes as it is); None when it has another layout."""
         slots = _windows(fragment)[self.slots]
         if not (slots[:, _TAG_IN_SLOT] == _TIMESTAMP_TAG).all() or _digest(fragment, self.slots) != self.digest:
             return None
+        self.used += 1
         if self.block is None:
             return fragment
         if not self.new_slots.size:
@@ -64,6 +68,11 @@ class Plan:
         rewritten = compression.decompress_writable(self.block)
         _windows(rewritten)[self.new_slots] = slots[self.kept]
         return bytes(rewritten)
+
+    @property
+    def passes(self) -> bool:
+        """Whether nothing of the fragment is touched."""
+        return self.block is None
 
 
 class Plans:

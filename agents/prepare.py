@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agents.batch import Limits, Piece, Record
+from agents.rewrite import MetricsRewriter
+from agents.rewrite_block import BlockRewriter
 from topics import compression, wire
 from topics.errors import BadRecord, CorruptBlock, CorruptMessage, TooLarge
 from topics.record import VERSION, RecordHeaders, extras
@@ -40,6 +42,7 @@ class Preparer:
     def __init__(self, codec: Codec, rewriter: Rewriter | None, limits: Limits) -> None:
         self._codec = codec
         self._rewriter = rewriter
+        self._blocks = BlockRewriter(rewriter) if isinstance(rewriter, MetricsRewriter) else None
         self._limits = limits
         self._kind = codec.kind.encode()
 
@@ -75,6 +78,8 @@ class Preparer:
         unwanted = self._unwanted(record, ours=ours)
         if trusted and self._rewriter is None and not unwanted and not self._too_many(items):
             return Prepared(items, [Piece(record, record.value, items)] if len(record.value) > 1 else [])
+        if trusted and self._blocks is not None and not unwanted:
+            return self._rewritten_block(self._blocks, record, items)
         body = _decoded(record)
         if not trusted:
             self._codec.parts(body)  # raises for what is not a whole message
@@ -123,7 +128,7 @@ class Preparer:
         ruled_out: Mapping[str, int] = {}
         block: bytes | None = record.value
         if self._rewriter is not None:
-            rewritten = self._rewriter.rewrite(body, _fragments(record) if trusted else ())
+            rewritten = self._rewriter.rewrite(body, _sizes(record.headers, "fragments") if trusted else ())
             ruled_out = rewritten.ruled_out
             if rewritten.body is None:
                 return Prepared(items, [], ruled_out)
@@ -134,6 +139,17 @@ class Preparer:
         if self._too_many(left):
             return Prepared(items, self._cut(record, body), ruled_out)
         return Prepared(items, [Piece(record, block or compression.compress(body), left)] if body else [], ruled_out)
+
+    def _rewritten_block(self, blocks: BlockRewriter, record: Record, items: int) -> Prepared:
+        """The same for a record that can be taken at its headers' word, decoded only where it must be."""
+        headers = record.headers
+        done = blocks.rewrite(record.value, _sizes(headers, "fragments"), _sizes(headers, "elements"))
+        left = items - sum(done.ruled_out.values())
+        if done.body is None:
+            return Prepared(items, [], done.ruled_out)
+        if self._too_many(left):
+            return Prepared(items, self._cut(record, compression.decompress(done.body)), done.ruled_out)
+        return Prepared(items, [Piece(record, done.body, left)], done.ruled_out)
 
     def _too_many(self, items: int) -> bool:
         return self._limits.split and items > self._limits.max_items
@@ -195,10 +211,9 @@ def _headers(record: Record) -> RecordHeaders | None:
     return RecordHeaders.decode(record.headers) if "version" in record.headers else None
 
 
-def _fragments(record: Record) -> list[int]:
-    """The sizes of the fragments as the producer tells them; none when it does not."""
-    raw = record.headers.get("fragments", b"")
-    return [int(size) for size in raw.split(b",") if size.isdigit()]
+def _sizes(headers: Mapping[str, bytes], name: str) -> list[int]:
+    """The sizes in a header as the producer tells them; none when it does not."""
+    return [int(size) for size in headers.get(name, b"").split(b",") if size.isdigit()]
 
 
 def _decoded(record: Record) -> bytes:

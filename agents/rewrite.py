@@ -21,6 +21,7 @@ from topics.write_request import ONE_SAMPLE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from agents.plan import Plan
     from pipeline.relabel.program import Program
     from topics.labels import LabelPairs
 
@@ -135,6 +136,14 @@ class MetricsRewriter:
         except CorruptMessage:  # cut where no series ends: the sizes are not to be trusted, the body may be
             return self._rewrite(body)
         return _joined(results, body)
+
+    def plan_of(self, fragment: bytes) -> Plan | None:
+        """The plan that seems to fit a fragment, if there is one."""
+        return self._plans.find(fragment) if len(fragment) >= LEAST_BYTES else None
+
+    def forget(self, fragment: bytes) -> None:
+        """The plan that `plan_of` gave is not needed any more."""
+        self._plans.forget(fragment)
 
     def _rewrite(self, fragment: bytes) -> Rewritten:
         if len(fragment) < LEAST_BYTES:
