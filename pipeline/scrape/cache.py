@@ -103,8 +103,13 @@ class SeriesCache:
         if template is None or values is None:
             return None
         self._matches += 1
-        self._patcher.forget()
+        self._rest(template)
         return self._send(template, values, ts_ms, Scraped(counts=_counts(template), how="matched"))
+
+    def _rest(self, template: Template) -> None:
+        """It may well stay as it is now: hold it in little memory."""
+        self._patcher.forget()
+        template.fold()
 
     def read(self, fetched: Fetched, ts_ms: int) -> Generator[None, None, Scraped]:
         """Take a body that `match` does not know. Yields now and then, for it takes long; returns what to append."""
@@ -145,6 +150,7 @@ class SeriesCache:
             else:
                 scraped.fragments += self._markers(ts_ms, without=fresh.label_sets())
         self._template, self._entries, self._foreign, self._matches = fresh, None, False, 0
+        self._rest(fresh)
         return self._send(fresh, values, ts_ms, scraped)
 
     def _read_entries(self, fetched: Fetched, ts_ms: int) -> Generator[None, None, Scraped]:
@@ -213,7 +219,7 @@ class SeriesCache:
         sheet = self._template.sheet
         if without:
             assert isinstance(sheet, Sheet)
-            sheet = Sheet([found for found in map(sheet.encoded, range(len(sheet))) if found[1] not in without])
+            sheet = Sheet([found for found in sheet.series() if found[1] not in without])
         fragments = sheet.write_stale(ts_ms)
         if self._options.track_timestamps:
             stamped = Sheet([found for found in self._template.stamped_before(ts_ms) if found[1] not in without])
@@ -238,7 +244,7 @@ class SeriesCache:
         if patched.kept is None:
             self._matches += 1
             self._changes = False
-            self._patcher.forget()
+            self._rest(template)
             return self._send(template, patched.values, ts_ms, Scraped(counts=_counts(template), how="matched"))
         scraped = Scraped(counts=patched.counts, how="patched")
         if self._live and not patched.kept.all():

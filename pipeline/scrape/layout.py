@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.scrape.exemplars import LastExemplar
+from pipeline.scrape.heads import Heads
 from pipeline.scrape.lines import read_line
 from pipeline.scrape.pressed_sheet import PressedSheet
 from pipeline.scrape.scraped import Counts
@@ -132,7 +133,7 @@ class LayoutReader:
         lines[sent] = moved[lines[sent]]
         template = Template(
             self._dialect,
-            [*self._heads, None],
+            Heads([*self._heads, None]),
             lines,
             Sheet(self._new) if not kept.any() else self._before.splice(kept, self._new),
             self._stamped,
@@ -346,7 +347,7 @@ def _knowledge(before: Template | None) -> dict[bytes, _Known]:
     if before is None:
         return knowledge
     bounds = [line for line, _ in before.types] + [len(before.lines)]
-    places = before.lines.tolist()
+    places, heads = before.lines.tolist(), before.heads.listed()
     sample = 0
     for (begin, kind), end in zip(before.types, bounds[1:], strict=True):
         known = knowledge.setdefault(kind, _Known())
@@ -355,7 +356,7 @@ def _knowledge(before: Template | None) -> dict[bytes, _Known]:
             if place == SILENT:
                 continue
             index, sample = sample, sample + 1
-            head = before.heads[line]
+            head = heads[line]
             if head is None or line in before.continued:
                 continue
             if index in before.stamped:

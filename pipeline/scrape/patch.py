@@ -14,11 +14,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import islice
 from operator import is_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from pipeline.scrape.heads import Heads
 from pipeline.scrape.layout import rewriting
 from pipeline.scrape.lines import read_line
 from pipeline.scrape.pressed_sheet import PressedSheet
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from pipeline.scrape.sheet import Encoded, Sheet
     from pipeline.scrape.tried import Tried
 
-_FIRST_STEP = 16
+_LEAST_LINES, _MOST_LINES = 32, 256  # of a window
 # Beyond this share of lines that are new, reading everything is as cheap, and does not double the work when it fails.
 _MOST_NEW = 0.3
 
@@ -69,7 +71,7 @@ class Patcher:
     """
 
     def __init__(self) -> None:
-        self._heads: list[bytes | None] | None = None
+        self._heads: Heads | None = None
         self._numbers: dict[bytes, int] = {}
         self._of_line: NDArray[np.int64] = np.empty(0, np.int64)  # the number of the head of each line
         self._line_of: NDArray[np.int64] = np.empty(0, np.int64)  # by number
@@ -80,15 +82,16 @@ class Patcher:
             return None
         if self._heads is not before.heads:
             self._learn(before)
-        lines = list(BytesIO(body))
-        if before.dialect.end and (not lines or lines[-1] != before.heads[-2]):
-            return None
-        reader = _Reader(before, lines, maker, self._numbers, self._line_of)
+        if before.dialect.end:
+            end = cast("bytes", before.heads.listed()[-2])
+            if body[-len(end) - 1 :] not in (end, b"\n" + end):
+                return None
+        reader = _Reader(before, body, maker, self._numbers, self._line_of)
         plan = reader.read()
         if plan is None:
             return None
         text = b"".join(plan.texts)
-        if plan.runs == [(0, len(lines))] and len(lines) == len(before.lines):
+        if plan.runs == [(0, len(before.lines))]:
             values = before.values(text)
             return None if values is None else Patched(before, values, Counts(), None)
         sources = _sources(plan)
@@ -105,7 +108,7 @@ class Patcher:
 
     def _learn(self, template: Template) -> None:
         """Number the heads; one that stands twice is found where it stands last."""
-        heads = template.heads[:-1]
+        heads = template.heads.listed()[:-1]
         self._numbers = dict(zip(heads, range(len(heads)), strict=True))  # type: ignore[arg-type] # None comes last
         self._of_line = np.arange(len(heads))
         self._line_of = self._of_line
@@ -115,8 +118,9 @@ class Patcher:
         """Go from one template to the next."""
         stays = np.zeros(len(self._of_line), bool)
         stays[sources[sources >= 0]] = True
+        heads = before.heads.listed()
         for line in np.flatnonzero(~stays).tolist():
-            self._numbers.pop(before.heads[line], None)  # type: ignore[arg-type] # None comes last
+            self._numbers.pop(heads[line], None)  # type: ignore[arg-type] # None comes last
         numbers = self._of_line[np.maximum(sources, 0)]
         fresh = np.flatnonzero(sources < 0)
         first = len(self._line_of)
@@ -124,78 +128,108 @@ class Patcher:
             self._learn(after)
             return
         numbers[fresh] = first + np.arange(len(fresh))
+        heads = after.heads.listed()
         for number, line in enumerate(fresh.tolist(), first):
-            self._numbers[after.heads[line]] = number  # type: ignore[index] # None comes last
+            self._numbers[heads[line]] = number  # type: ignore[index] # None comes last
         line_of = np.zeros(first + len(fresh), np.int64)
         line_of[numbers] = np.arange(len(sources))
         self._of_line, self._line_of, self._heads = numbers, line_of, after.heads
 
 
+class _Compared:
+    """The lines of a window from `at` on, compared with the heads from `place` on, one by one."""
+
+    __slots__ = ("_at", "_same", "_texts", "shift")
+
+    def __init__(self, here: list[bytes], at: int, heads: list[bytes | None], place: int) -> None:
+        self.shift = place - at
+        self._at = at
+        lines = here[at : at + len(heads) - 1 - place]
+        self._texts = list(map(bytes.removeprefix, lines, cast("list[bytes]", heads[place : place + len(lines)])))
+        # A line that does not begin with its head is handed back itself.
+        self._same = list(map(is_, self._texts, lines))
+        self._same.append(True)
+
+    def texts(self, at: int) -> list[bytes]:
+        """What stands behind the heads, from a line of the window on as far as they match."""
+        begin = at - self._at
+        return self._texts[begin : self._same.index(True, begin)]
+
+
 class _Reader:
+    """Reads a body window by window: what is compared stays in the processor's cache."""
+
     def __init__(
         self,
         before: Template,
-        lines: list[bytes],
+        body: bytes,
         maker: SeriesMaker,
         numbers: dict[bytes, int],
         line_of: NDArray[np.int64],
     ) -> None:
         self._before = before
-        self._lines = lines
+        self._heads = before.heads.listed()
+        self._body = body
+        self._written = maker.written()
         self._maker = maker
         self._numbers = numbers
         self._line_of = line_of
         self._plan = _Plan()
         self._type = b""
         self._type_lines = [line for line, _ in before.types]
-        self._most_new = len(lines) * _MOST_NEW + 10
+        self._most_new = len(before.lines) * _MOST_NEW + 10
+        self._line = 0  # where the window begins
+        self._place = 0  # which line of the template comes next
 
     def read(self) -> _Plan | None:
         """What every line is; None when something is not as usual."""
-        lines, plan = self._lines, self._plan
-        line = place = 0
-        while line < len(lines):
-            run = self._run(line, place)
-            if run:
-                plan.runs.append((place, run))
-                plan.heads += self._before.heads[place : place + run]
-                self._pass_types(line, place, run)
-                line += run
-                place += run
-                if line == len(lines):
-                    break
-            found = self._find(lines[line])
-            if found is not None and found != place:
-                place = found
-                continue
-            if not self._take_new(lines[line], line):
+        stream = BytesIO(self._body)
+        size = _MOST_LINES
+        while here := list(islice(stream, size)):
+            moves = self._take(here)
+            if moves is None:
                 return None
-            line += 1
-        return plan
+            # Whatever is compared before a run ends elsewhere is compared in vain: less, where that happens often.
+            size = _LEAST_LINES if moves else min(2 * size, _MOST_LINES)
+            self._line += len(here)
+        return self._plan
 
-    def _run(self, line: int, place: int) -> int:
-        """How many lines from here on begin with the heads of the template from `place` on; takes their texts."""
-        lines, heads, texts = self._lines, self._before.heads, self._plan.texts
-        head = heads[place]
-        if head is None or not lines[line].startswith(head) or self._type != self._type_at(place):
-            return 0
-        begin = line
-        step = _FIRST_STEP
-        while True:
-            step = min(step, len(lines) - line, len(heads) - 1 - place)
-            if not step:
-                return line - begin
-            here = lines[line : line + step]
-            found = list(map(bytes.removeprefix, here, heads[place : place + step]))  # type: ignore[arg-type]
-            same = list(map(is_, found, here))  # a line that does not begin with its head is handed back itself
-            if True in same:
-                run = same.index(True)
-                texts += found[:run]
-                return line + run - begin
-            texts += found
-            line += step
-            place += step
-            step *= 4
+    def _take(self, here: list[bytes]) -> int | None:
+        """Take the lines of a window; how often the run went on elsewhere, None when something is not as usual."""
+        heads = self._heads
+        at = moves = 0
+        compared: _Compared | None = None
+        while at < len(here):
+            head = heads[self._place]
+            if head is not None and here[at].startswith(head) and self._type == self._type_at(self._place):
+                if compared is None or compared.shift != self._place - at:
+                    moves += compared is not None
+                    compared = _Compared(here, at, heads, self._place)
+                at = self._run(compared, at)
+                continue
+            found = self._find(here[at])
+            if found is not None and found != self._place:
+                self._place = found
+                continue
+            if not self._take_new(here[at], self._line + at):
+                return None
+            at += 1
+        return moves
+
+    def _run(self, compared: _Compared, at: int) -> int:
+        """Take the lines that begin with the heads of the template; where they end."""
+        plan, place = self._plan, self._place
+        texts = compared.texts(at)
+        run = len(texts)
+        plan.texts += texts
+        plan.heads += self._heads[place : place + run]
+        if plan.runs and sum(plan.runs[-1]) == place and plan.runs[-1][0] >= 0:
+            plan.runs[-1] = (plan.runs[-1][0], plan.runs[-1][1] + run)
+        else:
+            plan.runs.append((place, run))
+        self._pass_types(self._line + at, place, run)
+        self._place += run
+        return at + run
 
     def _type_at(self, place: int) -> bytes:
         return self._before.types[bisect_right(self._type_lines, place) - 1][1]
@@ -229,7 +263,7 @@ class _Reader:
             return False
         if line.startswith(b"#"):
             return self._take_comment(line, number)
-        known = self._maker.of_line(line, self._type)
+        known = self._written.of_line(line, self._type) if self._written else None
         encoded: Encoded | None
         if known is not None:
             value_at, encoded = known
@@ -292,12 +326,11 @@ def _result(
     lines[fresh] = np.where(new_places >= 0, new_places + int(kept.sum()), new_places)[-1 - sources[fresh]]
     template = Template(
         before.dialect,
-        [*plan.heads, None],
+        Heads([*plan.heads, None], heads_bytes),
         lines,
         sheet.splice(kept, plan.new),
         types=plan.types,
         exemplars=_moved(before, sources, lines),
-        heads_bytes=heads_bytes,
     )
     values = template.values(text)
     if values is None:

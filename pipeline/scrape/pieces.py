@@ -57,34 +57,25 @@ class Pieces:
         """The series of labels in these forms, sorted by name: its partition, and its labels encoded."""
         return keys.partition(keys.bucket(b"".join(canonical)), self._partitions), b"".join(fields)
 
-    def written(self, name: bytes, labels: bytes, metric_type: bytes) -> list[Piece] | None:
-        """Labels and name as a line has them: `labels` without the braces and the last quote. None: not as is usual.
+    def one(self, text: bytes, metric_type: bytes) -> Piece | None:
+        """A label as it is written, without its last quote, or a metric name. None: not as is usual.
 
-        Whatever is split at `",` and taken piece by piece is well formed as a whole, for no piece holds a quote but the
+        Labels that are split at `",` and found one by one are well formed as a whole: no piece holds a quote but the
         one before its value.
         """
-        known = self._written.get(metric_type) or self._written[b""]
-        try:
-            found = [known[text] for text in labels.split(b'",')]
-            found.append(known[name])
-        except KeyError:
-            return self._learn(name, labels, metric_type)
-        return found
+        known = self._written.get(metric_type)
+        if known is None:
+            known = self._written[b""]
+        return known.get(text) or self._learn(known, text, metric_type)
 
-    def _learn(self, name: bytes, labels: bytes, metric_type: bytes) -> list[Piece] | None:
-        known = self._written.get(metric_type, self._written[b""])
+    def _learn(self, known: dict[bytes, Piece], text: bytes, metric_type: bytes) -> Piece | None:
+        pair = _read(text, REWRITTEN.get(metric_type))
+        if pair is None:
+            return None
         if len(known) >= self._most_kept:
             known.clear()
-        found = []
-        for text in [*labels.split(b'",'), name]:
-            piece = known.get(text)
-            if piece is None:
-                pair = _read(text, REWRITTEN.get(metric_type))
-                if pair is None:
-                    return None
-                piece = known[text] = piece_of(pair)
-            found.append(piece)
-        return found
+        piece = known[text] = piece_of(pair)
+        return piece
 
     def _add(self, pair: tuple[str, str]) -> Piece:
         if len(self._known) >= self._most_kept:

@@ -114,7 +114,7 @@ class PressedSheet:
 
 def press_sheet(sheet: Sheet) -> Generator[None, None, PressedSheet | None]:
     """Press a plain sheet, with pauses so that others may run; None when that fails. Neither changes meanwhile."""
-    series = [sheet.encoded(place) for place in range(len(sheet))]
+    series = sheet.series()
     order = np.argsort(np.array([partition for partition, _ in series], np.uint16), kind="stable")
     pressed = PressedSheet(order)
     block: list[bytes] = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.scrape.limits import check
 from pipeline.scrape.options import SeriesLimits
 from pipeline.scrape.pieces import Pieces, piece_of
+from pipeline.scrape.written import Written
 from topics import labels
 from topics.errors import InvalidLabels, ScrapeFailed
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.scrape.sheet import Encoded
 
 _NO_LIMITS = SeriesLimits()
-_MOST_ORDERS = 256
 
 
 class SeriesMaker:
@@ -48,10 +48,7 @@ class SeriesMaker:
         # What every series gets that has none of these names of its own.
         self._added = {**{name: value for name, value in external_labels.items() if value}, **self._target}
         self._added_pairs = tuple(self._added.items())
-        added = [piece_of(pair) for pair in self._added_pairs]
-        self._fields_added = tuple(piece.field for piece in added)
-        self._canonical_added = tuple(piece.canonical for piece in added)
-        self._orders: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self._added_pieces = tuple(piece_of(pair) for pair in self._added_pairs)
         self._is_plain = metric_relabel.empty and self._limits is None and all(self._added.values())
 
     def make(self, exposed: Sequence[tuple[str, str]]) -> Encoded | None:
@@ -71,36 +68,9 @@ class SeriesMaker:
             return self._encode(sorted((*exposed, *self._added_pairs)))
         return self._make(exposed, found)
 
-    def of_line(self, line: bytes, metric_type: bytes) -> tuple[int, Encoded] | None:
-        """The series of a line as it is written, and where its value begins; what follows there is not looked at.
-
-        None when the line or the job is not of the usual kind: then its labels are to be read, and given to `make`.
-        """
-        brace = line.find(b"{")
-        end = line.rfind(b'"} ')
-        if not self._is_plain or brace < 0 or end < brace:
-            return None
-        pieces = self._pieces.written(line[:brace], line[brace + 1 : end], metric_type)
-        if pieces is None:
-            return None
-        names, fields, canonical = zip(*pieces, strict=True)
-        order = self._orders.get(names)
-        if order is None:
-            order = self._learn_order(names)
-        if not order:
-            return None
-        fields += self._fields_added
-        canonical += self._canonical_added
-        return end + 3, self._pieces.join([fields[at] for at in order], [canonical[at] for at in order])
-
-    def _learn_order(self, names: tuple[str, ...]) -> tuple[int, ...]:
-        """In which order labels of these names go, the added ones being the last; nothing if two have one name."""
-        found = [*names, *self._added]
-        order = tuple(sorted(range(len(found)), key=found.__getitem__))
-        if len(self._orders) >= _MOST_ORDERS:
-            self._orders.clear()
-        self._orders[names] = order if len(set(found)) == len(found) else ()
-        return self._orders[names]
+    def written(self) -> Written | None:
+        """What makes series of lines as they are written, for one body; None when this job's are more than that."""
+        return Written(self._pieces, self._added_pieces) if self._is_plain else None
 
     def _make(self, exposed: Sequence[tuple[str, str]], found: dict[str, str]) -> Encoded | None:
         repeated = len(found) != len(exposed)

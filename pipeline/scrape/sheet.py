@@ -14,6 +14,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from pipeline.producer.appender import Fragment
+from pipeline.scrape.folded import fold, unfold_into
 from topics.wire import varint
 from topics.write_request import STALE_NAN_BITS
 
@@ -38,7 +39,11 @@ Encoded = tuple[int, bytes]
 
 
 class Sheet:
-    """Series in the order given, kept grouped by partition. Fixed series; values and timestamp change."""
+    """Series in the order given, kept grouped by partition. Fixed series; values and timestamp change.
+
+    The series may be folded: then each write unfolds them for itself, and other uses for good, until they are folded
+    again.
+    """
 
     def __init__(self, series: Sequence[Encoded]) -> None:
         self._partitions = np.fromiter((partition for partition, _ in series), np.uint16, len(series))
@@ -46,9 +51,35 @@ class Sheet:
         sizes = np.fromiter((len(labels) for _, labels in series), np.int64, len(series))[order]
         parts = [_raw(series[index][1]) for index in order.tolist()]
         parts.append(SERIES_TAG)  # what the last write of sixteen bytes touches beyond its series
-        self._buffer = bytearray(b"".join(parts))
-        self._hashes: NDArray[np.uint64] | None = None
+        self._take(bytearray(b"".join(parts)))
         self._index(order, sizes)
+
+    def _take(self, buffer: bytearray) -> None:
+        self._open: bytearray | None = buffer
+        self._folded = b""
+        self._size_bytes = len(buffer)
+        self._hashes: NDArray[np.uint64] | None = None
+
+    def fold(self) -> None:
+        """Hold the series in as little memory as is."""
+        if not self._folded:
+            if self._open is None or not len(self):
+                return
+            self._set(self._open, np.zeros(len(self)), 0)  # nothing that makes series differ
+            self._folded = fold(self._open)
+        self._open = self._hashes = None
+
+    @property
+    def _buffer(self) -> bytearray:
+        """The series, unfolded."""
+        if self._open is None:
+            self._open = self._unfolded()
+        return self._open
+
+    def _unfolded(self) -> bytearray:
+        buffer = bytearray(self._size_bytes)
+        unfold_into(self._folded, buffer)
+        return buffer
 
     def _index(self, order: NDArray[np.intp], sizes: NDArray[np.int64]) -> None:
         """Where the labels of each series begin, and its value; where each partition begins.
@@ -64,14 +95,11 @@ class Sheet:
         self._values_at[order] = ends - _VALUE_TO_END
         present, first = np.unique(self._partitions[order], return_index=True)
         starts = (ends - head - content)[first].tolist() if len(order) else []
-        bounds = [*starts, len(self._buffer) - 1]
+        bounds = [*starts, self._size_bytes - 1]
         counts = np.diff(np.append(first, len(order))).tolist()
         self._slices = [
             (partition, bounds[at], bounds[at + 1], counts[at]) for at, partition in enumerate(present.tolist())
         ]
-        # Every sixteen bytes of the buffer, overlapping: an element for each offset.
-        cells = max(len(self._buffer) - 15, 0)
-        self._cells = np.ndarray((cells,), np.complex128, self._buffer, strides=(1,))
 
     def __len__(self) -> int:
         return len(self._values_at)
@@ -79,12 +107,13 @@ class Sheet:
     @property
     def is_worth_pressing(self) -> bool:
         """Whether its fragments are large enough to be compressed alone."""
-        return len(self._buffer) >= LEAST_FRAGMENT_BYTES * max(1, len(self._slices))
+        return self._size_bytes >= LEAST_FRAGMENT_BYTES * max(1, len(self._slices))
 
     @property
     def size_bytes(self) -> int:
-        """What the buffer and its indices hold."""
-        return len(self._buffer) + self._labels_at.nbytes + self._values_at.nbytes + self._partitions.nbytes
+        """What the series and their indices hold."""
+        held = len(self._folded) if self._open is None else self._size_bytes
+        return held + self._labels_at.nbytes + self._values_at.nbytes + self._partitions.nbytes
 
     def encoded(self, index: int) -> Encoded:
         """One series, as it was given."""
@@ -107,9 +136,13 @@ class Sheet:
         candidates = hashes[seen[hashes & mask]]
         return any((self.hashes == candidate).any() for candidate in candidates)
 
+    def series(self) -> list[Encoded]:
+        """All, as they were given."""
+        return list(zip(self._partitions.tolist(), self.label_sets(), strict=True))
+
     def label_sets(self) -> list[bytes]:
         """The encoded labels of every series, in order."""
-        buffer = bytes(self._buffer)
+        buffer = bytes(self._unfolded() if self._open is None else self._open)
         ends = (self._values_at - _VALUE_AT).tolist()
         return [buffer[start:end] for start, end in zip(self._labels_at.tolist(), ends, strict=True)]
 
@@ -127,14 +160,15 @@ class Sheet:
         )
         fresh = object.__new__(Sheet)
         fresh._partitions = partitions
-        fresh._hashes = None
+        hashes = None
         if self._hashes is not None:
-            fresh._hashes = np.concatenate((self._hashes[kept], hashes_of([labels for _, labels in new])))
+            hashes = np.concatenate((self._hashes[kept], hashes_of([labels for _, labels in new])))
         pieces = self._runs(stays, self._partitions[before], starts, ends)
         for partition, labels in new:
             pieces.setdefault(partition, []).append(_raw(labels))
         parts = [piece for partition in sorted(pieces) for piece in pieces[partition]]
-        fresh._buffer = bytearray().join([*parts, SERIES_TAG])
+        fresh._take(bytearray().join([*parts, SERIES_TAG]))
+        fresh._hashes = hashes
         sizes_before = (self._values_at - _VALUE_AT - self._labels_at).astype(np.int64)
         sizes = np.concatenate(
             (sizes_before[kept], np.fromiter((len(labels) for _, labels in new), np.int64, len(new)))
@@ -175,15 +209,21 @@ class Sheet:
         """
         if not len(self):
             return []
-        cells = np.empty((len(self), 2), np.uint64)
-        cells[:, 0] = values.view(np.uint64)
-        cells[:, 1] = stamp(ts_ms)
-        self._cells[self._values_at] = cells.view(np.complex128)[:, 0]
-        view = memoryview(self._buffer)
+        buffer = self._unfolded() if self._open is None else self._open
+        self._set(buffer, values, ts_ms)
+        view = memoryview(buffer)
         return [
             Fragment(partition, view[start:end], count, count, ts_ms, ts_ms)
             for partition, start, end, count in self._slices
         ]
+
+    def _set(self, buffer: bytearray, values: NDArray[np.float64], ts_ms: int) -> None:
+        cells = np.empty((len(self), 2), np.uint64)
+        cells[:, 0] = values.view(np.uint64)
+        cells[:, 1] = stamp(ts_ms)
+        # Every sixteen bytes of the buffer, overlapping: an element for each offset.
+        window = np.ndarray((len(buffer) - 15,), np.complex128, buffer, strides=(1,))
+        window[self._values_at] = cells.view(np.complex128)[:, 0]
 
     def write_stale(self, ts_ms: int) -> list[Fragment]:
         """Every series gets the staleness marker."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import compress
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -24,17 +25,19 @@ import orjson
 
 from pipeline.scrape.dialect import read_exemplar
 from pipeline.scrape.exemplars import LastExemplar
+from pipeline.scrape.sheet import Sheet
 from pipeline.textparse.floats import parse_value
 from topics.errors import ParseError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from pipeline.scrape.dialect import Dialect
+    from pipeline.scrape.heads import Heads
     from pipeline.scrape.pressed_sheet import PressedSheet
-    from pipeline.scrape.sheet import Encoded, Sheet
+    from pipeline.scrape.sheet import Encoded
     from pipeline.textparse.parsed import Metadata, ParsedExemplar
 
 DROPPED = -1
@@ -79,7 +82,7 @@ class Values:
 class Template:
     """The layout of one body.
 
-    `heads`: one a line, then None. `lines`: for each, the place of its series in the sheet, or DROPPED (by metric
+    `heads`: one a line. `lines`: for each, the place of its series in the sheet, or DROPPED (by metric
     relabelling), or REPEATED (another line has that series, or it has its own timestamp), or SILENT (no sample).
     `stamped`: the samples with timestamps of their own, sample index → series (None: the timestamp is not honoured).
     `types`: from which line on which TYPE holds, as far as it rewrites labels. `continued`: the lines that hold a value
@@ -88,7 +91,7 @@ class Template:
     """
 
     dialect: Dialect
-    heads: list[bytes | None]
+    heads: Heads
     lines: NDArray[np.int32]
     sheet: Sheet | PressedSheet
     stamped: dict[int, StampedSeries | None] = field(default_factory=dict)
@@ -97,15 +100,12 @@ class Template:
     exemplars: dict[int, LastExemplar] = field(default_factory=dict)
     duplicates: int = 0
     is_cut: bool = False
-    heads_bytes: int = 0
     samples: int = 0
     dropped: int = 0
     kept: NDArray[np.intp] | None = None
     places: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        if not self.heads_bytes:
-            self.heads_bytes = sum(map(len, self.heads[:-1]))  # type: ignore[arg-type] # None comes last
         places = self.lines[self.lines != SILENT]
         self.samples = len(places)
         self.dropped = int((places == DROPPED).sum())
@@ -120,16 +120,22 @@ class Template:
         """Whether each sample stands on one line, has a series of its own, and no timestamp."""
         return not (self.stamped or self.continued or self.duplicates or self.is_cut)
 
+    def fold(self) -> None:
+        """Hold it in as little memory as is; what needs more of it unfolds that by itself."""
+        self.heads.fold()
+        if isinstance(self.sheet, Sheet):
+            self.sheet.fold()
+
     def match(self, body: bytes) -> Values | None:
         """The values of a body with exactly this layout; None if it differs in any way, or is malformed."""
         try:
             # BytesIO finds newlines faster than split does, and each line's memory is used again for the next one.
-            text = b"".join(map(bytes.removeprefix, BytesIO(body), cast("list[bytes]", self.heads)))
+            text = b"".join(map(bytes.removeprefix, BytesIO(body), cast("Iterable[bytes]", self.heads.each())))
         except TypeError:  # the None at the end of the heads: the body has more lines
             return None
         # removeprefix leaves a line whole that does not begin with its head: then bytes are left over, as they are
         # when lines are missing, for no head is empty.
-        if len(text) != len(body) - self.heads_bytes:
+        if len(text) != len(body) - self.heads.size_bytes:
             return None
         return self.values(text)
 
@@ -166,8 +172,8 @@ class Template:
 
     def comments(self) -> bytes:
         """The lines that are comments, whatever they say."""
-        silent = np.flatnonzero(self.lines == SILENT).tolist()
-        return b"".join([head for head in map(self.heads.__getitem__, silent) if head and head.startswith(b"#")])
+        silent = compress(self.heads.each(), (self.lines == SILENT).tolist())
+        return b"".join([head for head in silent if head and head.startswith(b"#")])
 
     def metadata(self) -> dict[str, Metadata]:
         """What the comments say of metric families."""

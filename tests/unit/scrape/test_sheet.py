@@ -66,3 +66,42 @@ def test_timestamps_beyond_are_refused(ts_ms: int) -> None:
 
 def test_an_empty_sheet_has_nothing_to_say() -> None:
     assert Sheet([]).write_stale(T) == []
+
+
+def test_a_folded_sheet_writes_the_same() -> None:
+    found = [(number % 3, labels(number, number)) for number in range(400)]
+    sheet, folded = Sheet(found), Sheet(found)
+    folded.write(np.arange(400.0), T)
+    for turn in range(3):
+        folded.fold()
+        values = np.arange(400.0) + turn
+        expected = [bytes(fragment.payload) for fragment in sheet.write(values, T + turn)]
+        fragments = folded.write(values, T + turn)
+        assert [bytes(fragment.payload) for fragment in fragments] == expected
+    assert folded.series() == found
+    assert [folded.encoded(place) for place in (0, 7, 399)] == [found[0], found[7], found[399]]
+    assert folded.label_sets() == [one for _, one in found]
+
+
+def test_a_folded_sheet_is_spliced_as_any() -> None:
+    found = [(number % 3, labels(number, number)) for number in range(40)]
+    kept = np.array([number % 4 > 0 for number in range(40)])
+    sheet = Sheet(found)
+    sheet.fold()
+    spliced = sheet.splice(kept, [(1, labels(99))])
+    assert spliced.series() == [one for number, one in enumerate(found) if number % 4] + [(1, labels(99))]
+
+
+def test_folding_takes_the_values_out_and_saves_most_of_the_memory() -> None:
+    sheet = Sheet([(number % 3, labels(number, 300)) for number in range(1000)])
+    sheet.write(np.random.default_rng(1).random(1000), T)
+    before = sheet.size_bytes
+    sheet.fold()
+    assert sheet.size_bytes < before / 5
+
+
+def test_an_empty_sheet_may_be_folded() -> None:
+    sheet = Sheet([])
+    sheet.fold()
+    assert sheet.write_stale(T) == []
+    assert sheet.splice(np.zeros(0, bool), [(1, labels(0))]).series() == [(1, labels(0))]
