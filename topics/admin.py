@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import operator
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,9 @@ from aiokafka.errors import (
     for_code,
 )
 
+from topics import log_sizes
 from topics.errors import KafkaUnavailable, TopicMismatch
+from topics.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -76,7 +81,8 @@ async def ensure(brokers: str, specs: Sequence[TopicSpec], *, security: Mapping[
     async with _admin(brokers, security) as admin:
         found = await _describe(admin, [spec.name for spec in specs])
         # The existing ones first: a half-made set of topics would be harder to mend than none.
-        _refuse([difference for spec in specs for difference in _compare(spec, found.get(spec.name), brokers)])
+        differences = [difference for spec in specs for difference in _compare(spec, found.get(spec.name), brokers)]
+        _refuse(differences + await _kept_too_short(admin, specs, found, brokers, security or {}))
         missing = [spec for spec in specs if spec.name not in found]
         if missing:
             await _create(admin, missing)
@@ -99,7 +105,7 @@ async def diff(
                 remedy = f"headrace creates it at its next start, with {spec.partitions} partitions"
                 differences.append(Difference(spec.name, "topic", "present", "missing", remedy))
             differences += _compare(spec, found.get(spec.name), brokers)
-        return differences
+        return differences + await _kept_too_short(admin, specs, found, brokers, security or {})
 
 
 async def describe(
@@ -141,11 +147,61 @@ def _compare(spec: TopicSpec, state: TopicState | None, brokers: str) -> list[Di
     for key, wanted in _settings(spec).items():
         actual = state.settings.get(key, "unknown")
         if actual != wanted:
-            remedy = (
+            loss = _loss(spec, actual) if key == "retention.ms" else ""
+            remedy = loss + (
                 f"kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics "
                 f"--entity-name {spec.name} --add-config {key}={wanted}, or set it so in the configuration's topics"
             )
             differences.append(Difference(spec.name, key, wanted, actual, remedy))
+    return differences
+
+
+def _loss(spec: TopicSpec, retention_ms: str) -> str:
+    """What a retention in time that is too short means."""
+    kept = Retention.of({"retention.ms": retention_ms}).time_ms
+    if kept is None or kept >= spec.survive_ms:
+        return ""
+    return f"an outage of {spec.survive_ms // 1000} s (topics.survive_outage) would lose data: "
+
+
+async def _kept_too_short(
+    admin: AIOKafkaAdminClient,
+    specs: Sequence[TopicSpec],
+    found: Mapping[str, TopicState],
+    brokers: str,
+    security: Mapping[str, Any],
+) -> list[Difference]:
+    """The topics whose bound in bytes, at the rate at which they are written, does not outlast the outage to survive.
+
+    Whether the bound is the topic's own or its broker's is the same to the data.
+    """
+    differences = []
+    now_ms = int(time.time() * 1000)
+    for spec in specs:
+        state = found.get(spec.name)
+        bound = Retention.of(state.settings).size_bytes if state is not None else None
+        if state is None or bound is None or not spec.survive_ms:
+            continue
+        logs = await log_sizes.filled(admin, spec.name, state.partitions, now_ms, brokers=brokers, security=security)
+        lasting = [(lasts_ms, one) for one in logs if (lasts_ms := one.lasts_ms(bound)) is not None]
+        if not lasting:
+            log.warning(
+                "topic %s: retention.bytes is %d: whether that outlasts an outage of %d s (topics.survive_outage) is "
+                "not known before a partition is half full",
+                spec.name, bound, spec.survive_ms // 1000,
+            )  # fmt: skip
+            continue
+        lasts_ms, one = min(lasting, key=operator.itemgetter(0))
+        if lasts_ms < spec.survive_ms:
+            enough = math.ceil(bound * spec.survive_ms / max(lasts_ms, 1) * 1.2)
+            remedy = (
+                f"kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics "
+                f"--entity-name {spec.name} --add-config retention.bytes={enough}, or -1 for no bound, "
+                f"or a shorter topics.survive_outage"
+            )
+            wanted = f"enough for an outage of {spec.survive_ms // 1000} s (topics.survive_outage)"
+            actual = f"{bound}, which partition {one.partition} fills in {lasts_ms // 1000} s"
+            differences.append(Difference(spec.name, "retention.bytes", wanted, actual, remedy))
     return differences
 
 

@@ -33,7 +33,8 @@ class TopicSpec:
     """One topic as it should be. `retention_ms` -1 means for ever (Kafka's own sign for it).
 
     `settings`: what else is set, in Kafka's own words. `grows`: no rule of ours depends on the partition count being
-    what it was, so a broker's own command may raise it.
+    what it was, so a broker's own command may raise it. `survive_ms`: the outage of a backend that must lose nothing; a
+    topic that keeps less is refused.
     """
 
     name: str
@@ -45,6 +46,7 @@ class TopicSpec:
     cleanup_policy: CleanupPolicy = "delete"
     settings: tuple[tuple[str, str], ...] = ()
     grows: bool = False
+    survive_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def specs(
     retention_ms: int,
     min_insync_replicas: int,
     max_message_bytes: int,
+    survive_ms: int = 0,
 ) -> tuple[TopicSpec, ...]:
     """All topics of an installation.
 
@@ -125,9 +128,11 @@ def specs(
     if not 1 <= partitions <= BUCKETS:
         raise ValueError(f"topics.partitions: {partitions} is not within 1 to {BUCKETS}")
 
-    def spec(name: str, more_bytes: int = 0) -> TopicSpec:
+    def spec(name: str, more_bytes: int = 0, survive_ms: int = 0) -> TopicSpec:
         largest = max_message_bytes + more_bytes
-        return TopicSpec(name, partitions, replication_factor, retention_ms, min_insync_replicas, largest)
+        return TopicSpec(
+            name, partitions, replication_factor, retention_ms, min_insync_replicas, largest, survive_ms=survive_ms
+        )
 
     control = TopicSpec(
         names.control,
@@ -140,6 +145,6 @@ def specs(
         CONTROL_SETTINGS,
         grows=True,
     )
-    data = (spec(names.metrics), spec(names.logs))
+    data = (spec(names.metrics, survive_ms=survive_ms), spec(names.logs, survive_ms=survive_ms))
     dead = (spec(names.metrics_dead, DEAD_HEADERS_BYTES), spec(names.logs_dead, DEAD_HEADERS_BYTES))
     return (*data, *dead, control)

@@ -12,7 +12,17 @@ from pydantic_core import PydanticCustomError
 from pipeline.config.environment import Context, ExpandedFilePath, ExpandedSecret, ExpandedText, expand
 from pipeline.config.http import TLSConfig
 from pipeline.config.section import Fault, Section, fault, faults
-from pipeline.config.units import Boolean, Duration, Integer, Size, Text, above_zero, between, format_size
+from pipeline.config.units import (
+    Boolean,
+    Duration,
+    Integer,
+    Size,
+    Text,
+    above_zero,
+    between,
+    format_duration,
+    format_size,
+)
 
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,100}")
 
@@ -103,6 +113,7 @@ class TopicsConfig(Section):
     partitions: Annotated[Integer, between(1, 1024, "there are 1024 buckets to spread")] = 12
     replication_factor: Annotated[Integer, between(1, None, "use 3 in production")] = 1
     retention: Annotated[Duration, above_zero("7d")] = 604800.0
+    survive_outage: Duration = 86400.0
     min_insync_replicas: Annotated[Integer, between(1, None, "use 2 in production")] = 1
     max_message_bytes: Annotated[Size, between(64 * 1024, None, "the default is 4MB", show=format_size)] = 4 * 1024**2
 
@@ -111,6 +122,14 @@ class TopicsConfig(Section):
         if self.min_insync_replicas > self.replication_factor:
             remedy = "with more than there are, nothing could ever be written"
             yield Fault("min_insync_replicas is greater than replication_factor", remedy, ("min_insync_replicas",))
+        if self.retention < self.survive_outage:
+            kept, promised = format_duration(self.retention), format_duration(self.survive_outage)
+            remedy = "Kafka would delete what a backend has not got yet: keep records longer, or promise less"
+            yield Fault(
+                f"retention {kept} is shorter than the outage to survive, survive_outage {promised}",
+                remedy,
+                ("retention",),
+            )
 
 
 class ProducerConfig(Section):

@@ -298,7 +298,9 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
     kafka.TopicsConfig: {
         "partitions": "Partitions of the metrics and the logs topic. Also the most requests in flight per backend.",
         "replication_factor": "Copies of each partition. 3 in production.",
-        "retention": "How long Kafka keeps records: the longest outage of a backend that loses nothing.",
+        "retention": "How long Kafka keeps records; at least `survive_outage`.",
+        "survive_outage": "The outage of a backend that must lose nothing: topics that keep less, by `retention.ms` or "
+        "`retention.bytes`, are refused at start.",
         "min_insync_replicas": "Copies that must have a record before it counts as written. 2 in production.",
         "max_message_bytes": "The largest record Kafka takes.",
     },

@@ -21,6 +21,7 @@ def topic_specs(prefix: str, topics: TopicsConfig) -> tuple[TopicSpec, ...]:
         retention_ms=int(topics.retention * 1000),
         min_insync_replicas=topics.min_insync_replicas,
         max_message_bytes=topics.max_message_bytes,
+        survive_ms=int(topics.survive_outage * 1000),
     )
 
 

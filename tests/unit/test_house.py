@@ -28,7 +28,7 @@ METRICS = {name: value for name, value in vars(catalogue).items() if isinstance(
 DOORS = {
     "faust": ("agents/",),
     "mode": ("agents/",),
-    "aiokafka": ("agents/", "pipeline/producer/", "pipeline/ownership/", "topics/admin.py"),
+    "aiokafka": ("agents/", "pipeline/producer/", "pipeline/ownership/", "topics/admin.py", "topics/log_sizes.py"),
     "re2": ("pipeline/relabel/", "pipeline/expressions/search.py"),
     "jmespath": ("pipeline/expressions/json_path.py",),
     "yaml": ("pipeline/config/", "pipeline/demo/", "pipeline/discovery/kubernetes/access.py"),

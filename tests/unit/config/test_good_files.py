@@ -223,7 +223,8 @@ def test_logs_and_our_own_sections(headrace):
         "hunter2",
     )
     assert kafka.tls_config.ca_file == str(DATA / "ca.pem")
-    assert (topics.partitions, topics.retention, topics.max_message_bytes) == (64, 259200.0, 2**20)
+    assert (topics.partitions, topics.retention, topics.survive_outage) == (64, 259200.0, 172800.0)
+    assert topics.max_message_bytes == 2**20
     assert (producer.record_bytes, producer.linger, producer.spool_bytes) == (65536, 0.1, 2**30)
 
 
