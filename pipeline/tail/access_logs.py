@@ -102,8 +102,12 @@ class AccessLogDecoder(StagedDecoder):
         except Exception:  # noqa: BLE001 — one by one, it is known which line it is, and the others go as they should
             return False
         self._way.latest[labels] = stamps[-1]
-        add = self._add
         for ts_ns, content, (kept, pairs) in zip(stamps, contents, fates, strict=True):
-            if kept is not None:
-                add(kept, ts_ns, content, pairs)
+            if kept is None:
+                continue
+            known = kept.stream
+            if known is not None and known.entries:
+                known.entries.append((ts_ns, content, pairs))
+            else:
+                self._add(kept, ts_ns, content, pairs)
         return True

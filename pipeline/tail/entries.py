@@ -15,7 +15,7 @@ from topics.push_request import encode_entry, encode_pair
 from topics.wire import field, read_varint, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 NS = 1_000_000_000
 TABLE_LINE_BYTES = 4096
@@ -62,31 +62,42 @@ def second_prefixes(seconds: int) -> tuple[bytes, ...] | None:
     return tuple(b"\x0a" + bytes((_STAMP_BYTES + h,)) + b"\x08" + varint(seconds) + b"\x10" for h in range(4))
 
 
+Timed = tuple[int, bytes, bytes]
+"""Unix nanoseconds, the line, its structured metadata encoded."""
+
+
 class EntryEncoder:
-    """Entries one at a time, each with metadata of its own. Remembers the second, and the bytes of common pairs."""
+    """Entries that each have metadata of their own. Remembers the second."""
 
     def __init__(self) -> None:
         self._seconds = -1
         self._prefixes: tuple[bytes, ...] | None = None
-        ready = tables()
-        self._opening, self._closing, self._low, self._high = ready.opening, ready.closing, ready.low, ready.high
+        self._tables = tables()
 
-    def encode(self, ts_ns: int, line: bytes, pairs: bytes) -> tuple[bytes, ...]:
-        """One entry, in pieces. `pairs`: its structured metadata, encoded."""
-        seconds, nanos = divmod(ts_ns, NS)
-        if seconds != self._seconds:
-            self._seconds, self._prefixes = seconds, second_prefixes(seconds)
-        size = len(line)
-        prefixes = self._prefixes
-        if prefixes is None or nanos < LOW_NANOS or size >= TABLE_LINE_BYTES:
-            return (_whole(ts_ns, line, pairs),)
-        top = self._high[nanos >> 14]
-        width = len(top)
-        closing = self._closing[size]
-        if not pairs:
-            return (self._opening[width][size], prefixes[width], self._low[nanos & 0x3FFF], top, closing, line)
-        length = varint(2 + _STAMP_BYTES + width + len(closing) + size + len(pairs))
-        return (b"\x12", length, prefixes[width], self._low[nanos & 0x3FFF], top, closing, line, pairs)
+    def encode(self, entries: Iterable[Timed]) -> bytes:
+        """The entries, as fields of a stream."""
+        seconds_now, prefixes = self._seconds, self._prefixes
+        ready = self._tables
+        opening, closings, low, high = ready.opening, ready.closing, ready.low, ready.high
+        parts: list[bytes] = []
+        for ts_ns, line, pairs in entries:
+            seconds, nanos = divmod(ts_ns, NS)
+            if seconds != seconds_now:
+                seconds_now, prefixes = seconds, second_prefixes(seconds)
+            size = len(line)
+            if prefixes is None or nanos < LOW_NANOS or size >= TABLE_LINE_BYTES:
+                parts.append(_whole(ts_ns, line, pairs))
+                continue
+            top = high[nanos >> 14]
+            width = len(top)
+            closing = closings[size]
+            if pairs:
+                length = varint(2 + _STAMP_BYTES + width + len(closing) + size + len(pairs))
+                parts += (b"\x12", length, prefixes[width], low[nanos & 0x3FFF], top, closing, line, pairs)
+            else:
+                parts += (opening[width][size], prefixes[width], low[nanos & 0x3FFF], top, closing, line)
+        self._seconds, self._prefixes = seconds_now, prefixes
+        return b"".join(parts)
 
 
 def packed(metadata: Sequence[tuple[str, str]]) -> bytes:

@@ -8,7 +8,7 @@ the stages again.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.stages.entry import Entry
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.stages.labelsets import LabelSet
     from pipeline.stages.pipeline import Program
     from pipeline.stages.rates import Bucket
+    from pipeline.tail.entries import Timed
     from pipeline.tail.lines import Held, Stream
     from pipeline.tail.streams import PathStreams
     from pipeline.tail.transcoding import Transcoder
@@ -43,32 +44,16 @@ class Around:
     rate_drops: bool = True
 
 
-class _Known:
-    """A stream, and what the block at hand adds to it. Paths of a job may share one: a block is done with at once."""
+class Known:
+    """A stream, and the entries that the block at hand adds to it. Paths of a job may share one: a block is done with
+    at once.
+    """
 
-    __slots__ = ("count", "max_ns", "min_ns", "parts", "stream")
+    __slots__ = ("entries", "stream")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.parts: list[bytes] = []
-        self.count = 0
-        self.min_ns = self.max_ns = 0
-
-
-@dataclass(slots=True)
-class _Gathered:
-    """The streams that the block at hand touches, in order of their first line."""
-
-    touched: list[_Known] = field(default_factory=list)
-
-    def take(self) -> list[Lines]:
-        found = []
-        for one in self.touched:
-            found.append(Lines(b"", b"".join(one.parts), one.count, one.min_ns, one.max_ns, one.stream))
-            one.parts = []
-            one.count = 0
-        self.touched = []
-        return found
+        self.entries: list[Timed] = []
 
 
 class StagedDecoder:
@@ -97,7 +82,7 @@ class StagedDecoder:
         self._entry = Entry(self._base, 0, b"")
         self._values_wanted = program.job.values_wanted
         self._encode = EntryEncoder().encode
-        self._gathered = _Gathered()
+        self._touched: list[Known] = []  # the streams that the block at hand adds to, in order of their first line
         self._last_ns = 0
 
     def decode(self, block: bytes, start: int, source: int) -> list[Lines]:
@@ -114,7 +99,7 @@ class StagedDecoder:
             lines = [repaired(line, self.tally) for line in raw] if mend else raw
             self._way.begin(source, start, raw)
             self._each(lines)
-        return self._gathered.take()
+        return self._take()
 
     def restore(self, block: bytes, start: int, source: int, held: Held = ()) -> None:
         """Show the lines that were kept back to the stages again."""
@@ -134,7 +119,7 @@ class StagedDecoder:
         finally:
             self._way.replaying = False
             self.tally.take()
-            self._gathered.take()
+            self._take()
 
     def _transcoded(self, placed: Iterable[tuple[bytes, int, int]], source: int) -> None:
         """Lines whose places do not follow from their lengths."""
@@ -198,18 +183,23 @@ class StagedDecoder:
 
     def _add(self, labels: LabelSet, ts_ns: int, line: bytes, pairs: bytes) -> None:
         """A line goes out. `pairs`: its structured metadata, encoded."""
-        known = labels.stream
+        known: Known | None = labels.stream
         if known is None:
-            known = labels.stream = _Known(self._streams.stream(labels.mapping))
-        if not known.count:
-            self._gathered.touched.append(known)
-            known.min_ns = known.max_ns = ts_ns
-        elif ts_ns > known.max_ns:
-            known.max_ns = ts_ns
-        elif ts_ns < known.min_ns:
-            known.min_ns = ts_ns
-        known.parts += self._encode(ts_ns, line, pairs)
-        known.count += 1
+            known = labels.stream = Known(self._streams.stream(labels.mapping))
+        if not known.entries:
+            self._touched.append(known)
+        known.entries.append((ts_ns, line, pairs))
+
+    def _take(self) -> list[Lines]:
+        """What went out."""
+        found = []
+        for known in self._touched:
+            entries = known.entries
+            times = [one[0] for one in entries]
+            found.append(Lines(b"", self._encode(entries), len(entries), min(times), max(times), known.stream))
+            known.entries = []
+        self._touched = []
+        return found
 
     def _within_rate(self, limiter: Bucket) -> bool:
         if self._around.rate_drops:
@@ -255,7 +245,7 @@ class StagedDecoder:
         """What was kept back for long enough."""
         self._way.now_s = now_s
         self._pipeline.flush(now_s)
-        return self._gathered.take()
+        return self._take()
 
     def flush(self) -> list[Lines]:
         """All that is kept back, as it is."""
@@ -264,7 +254,7 @@ class StagedDecoder:
             if left is not None:
                 self._pipeline.push(Entry(self._base, self._around.now_ns(), left))
         self._pipeline.flush()
-        return self._gathered.take()
+        return self._take()
 
 
 def _placed(block: bytes, start: int) -> Iterator[tuple[bytes, int, int]]:

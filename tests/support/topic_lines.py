@@ -12,7 +12,9 @@ PATIENCE_MS = 500
 
 
 async def lines_in(brokers: str, topic: str) -> dict[str, list[str]]:
-    """All committed lines of the topic by `filename`, in the order of their partition, up to the end as it is now."""
+    """All committed lines of the topic by `filename` (a label or metadata), in the order of their partition, up to the
+    end as it is now.
+    """
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=brokers, auto_offset_reset="earliest", isolation_level="read_committed"
     )
@@ -37,8 +39,13 @@ async def lines_in(brokers: str, topic: str) -> dict[str, list[str]]:
 
 def _add(found: dict[str, list[str]], body: bytes) -> None:
     for raw in push_request.split(body):
-        name = dict(labels.parse_text(push_request.labels_of(raw).decode()))["filename"]
-        found[name] += [push_request.decode_entry(entry).line for entry in push_request.entries_of(raw)]
+        name = dict(labels.parse_text(push_request.labels_of(raw).decode())).get("filename")
+        entries = [push_request.decode_entry(entry) for entry in push_request.entries_of(raw)]
+        if name is not None:
+            found[name] += [entry.line for entry in entries]
+        else:
+            for entry in entries:
+                found[dict(entry.metadata)["filename"]].append(entry.line)
 
 
 def first_comings(lines: list[str]) -> tuple[list[str], int]:
