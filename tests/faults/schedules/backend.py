@@ -11,7 +11,7 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from google.protobuf.message import DecodeError
 
@@ -27,14 +27,18 @@ if TYPE_CHECKING:
 Item = tuple[str, str, str, int]
 """Name, partition, series, number: one sample, or one line."""
 
+NOTICED_S = 5.0
+"""So long after our answer a sender that had given up waiting for it may close the connection."""
+
 
 @dataclass
 class Arrival:
     """One request that was stored. `known`: its sender was told so, as far as we can see."""
 
-    at_s: float
+    began_s: float
     items: list[Item]
     known: bool = False
+    answered_s: float = 0.0
 
 
 @dataclass
@@ -142,65 +146,69 @@ class FaultyBackend:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        last: Arrival | None = None
         try:
-            while await self._request(reader, writer):
-                pass
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                last = await self._request(head, reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+            if last is not None and self._gave_up(last):
+                last.known = False
         finally:
             self._open.discard(writer)
             writer.close()
 
-    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Read one, answer it; whether the connection goes on."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        length = int(head.split("content-length:")[1].split("\r\n")[0])
-        began_s = time.monotonic()
+    def _gave_up(self, last: Arrival) -> bool:
+        """Whether the sender closed the connection because our last answer on it came too late."""
+        now_s = time.monotonic()
+        return now_s - last.began_s > self._timeout_s * 0.9 and now_s - last.answered_s < NOTICED_S
+
+    async def _request(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Arrival | None:
+        """Read the rest of it and answer; what was stored of it. ConnectionError when that is the connection's end."""
+        length = int(head.decode("latin-1").lower().split("content-length:")[1].split("\r\n")[0])
+        arrival = Arrival(time.monotonic(), [])
         event = self._next_trouble()
         self.requests += 1
         kind = event.kind if event else None
         if kind is Kind.CUT_REQUEST:
             await reader.readexactly(length // 2)
-            writer.transport.abort()
-            return False
-        if event is not None and kind is Kind.SLOW_READS:
-            body = b""
-            for _ in range(8):
-                await asyncio.sleep(self._timeout_s / 10)
-                body += await reader.readexactly(length // 8)
-            body += await reader.readexactly(length - len(body))
-        else:
-            body = await reader.readexactly(length)
+            _cut(writer)
+        body = await (self._slowly(reader, length) if kind is Kind.SLOW_READS else reader.readexactly(length))
         if event is not None and kind in (Kind.STATUS, Kind.STATUS_WITH_TIME):
             after = {"Retry-After": f"{event.amount:g}"} if event.amount else {}
-            return await self._say(writer, Answer(int(event.detail), "so it was told", after))
+            await _say(writer, Answer(int(event.detail), "so it was told", after))
+            return None
         await asyncio.sleep(self._answers_after_s)
-        arrival = Arrival(time.monotonic(), [])
         answer = self._store(body, arrival)
         if kind is Kind.LATE_ANSWER:
-            await asyncio.sleep(self._timeout_s * 1.3)
+            await self._until_given_up(reader)
+            _cut(writer)
         if kind is Kind.CUT_ANSWER:
             writer.write(b"HTTP/1.1 204 No Con")
             await writer.drain()
-            writer.transport.abort()
-            return False
+            _cut(writer)
         if kind is Kind.STORED_BUT_FAILED:
-            return await self._say(writer, Answer(500, "stored all the same"))
+            await _say(writer, Answer(500, "stored all the same"))
+            return None
         if writer.transport.is_closing() or reader.at_eof():
-            return False
-        late = time.monotonic() - began_s > self._timeout_s * 0.7
-        arrival.known = answer.status < 300 and not late
-        return await self._say(writer, answer)
+            raise ConnectionResetError
+        arrival.known = answer.status < 300
+        await _say(writer, answer)
+        arrival.answered_s = time.monotonic()
+        return arrival
 
-    async def _say(self, writer: asyncio.StreamWriter, answer: Answer) -> bool:
-        text = answer.text.encode()
-        lines = [f"HTTP/1.1 {answer.status} Said"]
-        lines += [f"{name}: {value}" for name, value in answer.headers.items()]
-        if answer.status != 204:
-            lines.append(f"Content-Length: {len(text)}")
-        writer.write("\r\n".join((*lines, "", "")).encode() + text)
-        await writer.drain()
-        return True
+    async def _slowly(self, reader: asyncio.StreamReader, length: int) -> bytes:
+        body = b""
+        for _ in range(8):
+            await asyncio.sleep(self._timeout_s / 10)
+            body += await reader.readexactly(length // 8)
+        return body + await reader.readexactly(length - len(body))
+
+    async def _until_given_up(self, reader: asyncio.StreamReader) -> None:
+        """Return when the sender has closed its side; it may stand still meanwhile."""
+        deadline = time.monotonic() + 10 * self._timeout_s
+        while not reader.at_eof() and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
 
     def _store(self, body: bytes, arrival: Arrival) -> Answer:
         """Note what is new, in order; the answer to it."""
@@ -236,6 +244,21 @@ class FaultyBackend:
                 late.append(item)
             newest[key] = max(newest.get(key, 0), item[3])
         return late
+
+
+async def _say(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    text = answer.text.encode()
+    lines = [f"HTTP/1.1 {answer.status} Said"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    if answer.status != 204:
+        lines.append(f"Content-Length: {len(text)}")
+    writer.write("\r\n".join((*lines, "", "")).encode() + text)
+    await writer.drain()
+
+
+def _cut(writer: asyncio.StreamWriter) -> NoReturn:
+    writer.transport.abort()
+    raise ConnectionResetError
 
 
 def metrics_items(body: bytes) -> list[Item]:

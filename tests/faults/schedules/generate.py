@@ -19,7 +19,7 @@ from tests.faults.schedules.plan import (
 )
 
 STATUSES = ("429", "500", "503")
-TIMEOUT_S = 1.5
+TIMEOUT_S = 2.5
 """What the backends are configured with: an answer later than this comes too late."""
 LONG_FREEZE_S = 12.0
 """Longer than a session in a consumer group: somebody else has the partitions meanwhile."""

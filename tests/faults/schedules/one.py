@@ -10,14 +10,18 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.faults.schedules import generate, truth
 from tests.faults.schedules.play import Outcome, play
 from tests.support.kafka import KafkaPeer
 from topics.definitions import TopicNames
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-async def run(seed: int, brokers: str, folder: Path, sabotage: str = "") -> Outcome:
+
+async def run(seed: int, brokers: str, folder: Path, sabotage: Mapping[str, str]) -> Outcome:
     """Play a seed at the shared broker, or at one of its own where it breaks it (or none is given)."""
     plan = generate.plan(seed)
     prefix = f"faults_{seed}_{time.time_ns():x}."
@@ -39,13 +43,14 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--brokers", default="")
-    parser.add_argument("--sabotage", default="")
+    parser.add_argument("--sabotage", nargs="*", default=[], metavar="BACKEND=NAME", help="see sabotage.py")
     parser.add_argument("--folder", default="")
     parser.add_argument("--outcome", default="")
     given = parser.parse_args()
     folder = Path(given.folder or tempfile.mkdtemp(prefix=f"headrace-faults-{given.seed}-"))
     folder.mkdir(parents=True, exist_ok=bool(not given.folder))
-    outcome = asyncio.run(run(given.seed, given.brokers, folder, given.sabotage))
+    sabotage = dict(one.split("=") for one in given.sabotage)
+    outcome = asyncio.run(run(given.seed, given.brokers, folder, sabotage))
     if given.outcome:
         Path(given.outcome).write_text(json.dumps(asdict(outcome)))
     else:

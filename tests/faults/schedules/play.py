@@ -7,12 +7,14 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tests.faults.schedules import truth, verdict
 from tests.faults.schedules.stage import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.faults.schedules.plan import Event, Plan
@@ -40,9 +42,15 @@ class Outcome:
 
 
 async def play(
-    plan: Plan, brokers: str, prefix: str, folder: Path, *, broker: KafkaPeer | None = None, sabotage: str = ""
+    plan: Plan,
+    brokers: str,
+    prefix: str,
+    folder: Path,
+    *,
+    broker: KafkaPeer | None = None,
+    sabotage: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
-    """Never raises for what the system under test does: that is a finding."""
+    """Never raises for what the system under test does: that is a finding. `sabotage`: by backend, see sabotage.py."""
     began_s = time.monotonic()
     stage = Stage(plan, brokers, prefix, folder, broker)
     stage.sabotage = sabotage

@@ -65,6 +65,7 @@ class Journal:
     """What was tried and what was acknowledged, by kind: rounds of all partitions together."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self.tried = dict.fromkeys(Kind, 0)
         self.acked: dict[Kind, set[int]] = {kind: set() for kind in Kind}
         for line in path.read_text().splitlines() if path.exists() else ():
@@ -73,12 +74,11 @@ class Journal:
                 self.tried[Kind(kind)] = int(number)
             else:
                 self.acked[Kind(kind)].add(int(number))
-        self._file = path.open("a")
 
     def note(self, what: str, kind: Kind, number: int) -> None:
-        """Of a kill of this process the kernel's own buffers know nothing."""
-        self._file.write(f"{what} {kind} {number}\n")
-        self._file.flush()
+        """What the kernel has, survives any kill of this process."""
+        with self._path.open("a") as file:
+            file.write(f"{what} {kind} {number}\n")
 
 
 @dataclass(frozen=True)

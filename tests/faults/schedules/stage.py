@@ -27,6 +27,8 @@ from topics.definitions import TopicNames, specs
 from topics.record import Kind as Body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.support.kafka import KafkaPeer
 
 ROOT = Path(__file__).parents[3]
@@ -84,7 +86,7 @@ class Stage:
         self.unexpected: list[str] = []
         self.disruptions = dict.fromkeys(BACKENDS, 0)
         self.source_kills = 0
-        self.sabotage = ""
+        self.sabotage: Mapping[str, str] = {}
         self._prefix = prefix
         self._folder = folder
         self._broker = broker
@@ -187,7 +189,7 @@ class Stage:
         args = [f"--backend={backend}", f"--config.file={self._folder / 'headrace.yml'}"]
         if dict(self.plan.named)[backend]:
             args.append(f"--group.instance-id={backend}-{number}")
-        environment = {stepped.VARIABLE: str(self._clock), sabotage.VARIABLE: self.sabotage}
+        environment = {stepped.VARIABLE: str(self._clock), sabotage.VARIABLE: self.sabotage.get(backend, "")}
         slot = Slot(name, Headrace(*args, argv=AS_AGENT, cwd=ROOT, env=environment))
         self.agents[backend].append(slot)
         return slot
