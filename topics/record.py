@@ -39,8 +39,10 @@ class RecordHeaders:
 
     `series`/`samples`: how many are in the value (streams/entries for logs); `min_ts_ms`/`max_ts_ms`: the oldest and
     newest timestamp in it, Unix milliseconds; `producer`: the id of the producing process, new at each start;
-    `sequence`: counts that producer's records in this partition from 0, so that a gap or a repeat shows; `fragments`:
-    the decoded sizes of the fragments that the value was joined from, in order, where there is more than one;
+    `sequence`: counts that producer's records in this partition from 0, so that a gap or a repeat shows; `before`: how
+    many samples it wrote there before this record, so that a gap tells what is missing; None: it does not say;
+    `fragments`: the decoded sizes of the fragments that the value was joined from, in order, where there is more than
+    one;
     `elements`: how many bytes of the value, after its length preamble, are each fragment's own snappy elements (0: they
     stand together with those of the next), where fragments came compressed;
     `extras`: what it holds beside series with ordinary samples: EXEMPLARS, HISTOGRAMS, METADATA, START_TIMESTAMPS, as a
@@ -59,6 +61,7 @@ class RecordHeaders:
     fragments: tuple[int, ...] = ()
     extras: int = 0
     elements: tuple[int, ...] = ()
+    before: int | None = None
 
     def encode(self) -> list[tuple[str, bytes]]:
         """As Kafka headers: ASCII decimals and UTF-8 text. The tenant is left out when there is none."""
@@ -72,6 +75,8 @@ class RecordHeaders:
             ("producer", self.producer.encode()),
             ("sequence", b"%d" % self.sequence),
         ]
+        if self.before is not None:
+            headers.append(("before", b"%d" % self.before))
         if self.tenant:
             headers.append(("tenant", self.tenant.encode()))
         if len(self.fragments) > 1:
@@ -107,6 +112,7 @@ class RecordHeaders:
             version=version,
             fragments=_sizes(found, "fragments"),
             extras=extras(found),
+            before=_count(found, "before") if "before" in found else None,
             elements=_sizes(found, "elements"),
         )
 

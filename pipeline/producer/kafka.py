@@ -168,7 +168,7 @@ class KafkaProducer:
         """
         for appender in self._appenders.values():
             appender.close_all()
-        await self._spool.wait_until_past({lane: lane.next_sequence for lane in self._spool.lanes})
+        await self._spool.wait_until_past({lane: lane.next_ticket for lane in self._spool.lanes})
 
     async def discard(self, reason: str) -> int:
         """Let go of all that is not acknowledged: it is somebody else's turn. How many samples are lost by that."""
@@ -185,8 +185,8 @@ class KafkaProducer:
     def put(self, topic: str, packed: Packed, receipt: asyncio.Future[None] | None) -> None:
         """Queue one record."""
         lane = self._spool.lane(topic, packed.partition)
-        parcel = Parcel(packed, lane.next_sequence, self._clock.monotonic(), receipt)
-        lane.next_sequence += 1
+        parcel = Parcel(packed, lane.next_ticket, self._clock.monotonic(), receipt)
+        lane.next_ticket += 1
         self._spool.put(lane, parcel)
 
     async def _linger(self) -> None:
@@ -208,14 +208,16 @@ class KafkaProducer:
 
     def _headers(self, lane: Lane, parcel: Parcel) -> RecordHeaders:
         packed = parcel.packed
+        assert parcel.number is not None  # the spool gives it as it hands the parcel over
         return RecordHeaders(
             kind=self._appenders[lane.topic].kind,
             series=packed.series,
             samples=packed.samples,
             min_ts_ms=packed.min_ts_ms,
             max_ts_ms=packed.max_ts_ms,
-            producer=self._id,
-            sequence=parcel.sequence,
+            producer=f"{self._id}.{parcel.incarnation}" if parcel.incarnation else self._id,
+            sequence=parcel.number,
+            before=parcel.before,
             tenant=packed.tenant,
             fragments=packed.fragments,
             extras=packed.extras,

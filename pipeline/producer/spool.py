@@ -23,13 +23,20 @@ _WINDOW_BYTES = 16 * 1024**2
 
 @dataclass(slots=True, eq=False)
 class Parcel:
-    """One record with its place in its lane. `receipt` is set for sources that wait for the acknowledgement."""
+    """One record with its place in its lane. `receipt` is set for sources that wait for the acknowledgement.
+
+    `ticket`: its place in the line. `number`: what readers are told, with `incarnation` and `before`; None until it is
+    handed over for the first time: what is dropped before that leaves no hole.
+    """
 
     packed: Packed
-    sequence: int
+    ticket: int
     born_s: float
     receipt: asyncio.Future[None] | None = None
     handed_s: float = 0.0
+    number: int | None = None
+    incarnation: int = 0
+    before: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -39,20 +46,47 @@ class Parcel:
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """The parcels of one partition of one topic, in the order in which they must arrive."""
+    """The parcels of one partition of one topic, in the order in which they must arrive.
+
+    `incarnation`: goes up when numbers were given to records that may be in Kafka or not, and never come again. Readers
+    are told another producer then: they would take the hole for a loss in Kafka.
+    """
 
     topic: str
     partition: int
     waiting: deque[Parcel] = field(default_factory=deque)
     handed: deque[Parcel] = field(default_factory=deque)
-    next_sequence: int = 0
+    next_ticket: int = 0
+    incarnation: int = 0
+    next_number: int = 0
+    items: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def oldest(self) -> int:
-        """The sequence of the oldest parcel that is still here; the next one's when there is none."""
+        """The ticket of the oldest parcel that is still here; the next one's when there is none."""
         line = self.handed or self.waiting
-        return line[0].sequence if line else self.next_sequence
+        return line[0].ticket if line else self.next_ticket
+
+    def give_number(self, parcel: Parcel) -> None:
+        """The next number, unless it has one that still counts: what is sent again is the same record to readers."""
+        if parcel.number is not None and parcel.incarnation == self.incarnation:
+            return
+        parcel.number, parcel.incarnation, parcel.before = self.next_number, self.incarnation, self.items
+        self.next_number += 1
+        self.items += parcel.packed.samples
+
+    def take_number_back(self, parcel: Parcel) -> None:
+        """The parcel is not in Kafka and never will be."""
+        if parcel.incarnation == self.incarnation and parcel.number == self.next_number - 1:
+            self.next_number, self.items = parcel.number, parcel.before
+        else:
+            self.renew()
+
+    def renew(self) -> None:
+        """Numbers begin anew."""
+        self.incarnation += 1
+        self.next_number = self.items = 0
 
 
 class Spool:
@@ -103,7 +137,7 @@ class Spool:
         await self._empty.wait()
 
     async def wait_until_past(self, marks: Mapping[Lane, int]) -> None:
-        """Return when every lane has got rid of its parcels with a sequence below its mark. Safe to cancel."""
+        """Return when every lane has got rid of its parcels with a ticket below its mark. Safe to cancel."""
         while any(lane.oldest < mark for lane, mark in marks.items()):
             self._progress.clear()
             await self._progress.wait()
@@ -136,6 +170,7 @@ class Spool:
         if not lane.waiting:
             lane.ready.clear()
         parcel.handed_s = clock.monotonic()
+        lane.give_number(parcel)
         lane.handed.append(parcel)
         self.handed_bytes += parcel.size_bytes
         return parcel
@@ -165,6 +200,7 @@ class Spool:
     def refuse(self, lane: Lane, parcel: Parcel, reason: str) -> None:
         """Kafka will never take it: it is counted, and a waiting source goes on, or it would wait for ever."""
         self._take_back(lane, parcel)
+        lane.take_number_back(parcel)
         self._discard(lane, parcel, reason)
         if parcel.receipt is not None and not parcel.receipt.done():
             parcel.receipt.set_result(None)
@@ -174,6 +210,8 @@ class Spool:
         lost = 0
         self.recall()
         for lane in self._lanes.values():
+            if any(parcel.number is not None for parcel in lane.waiting):
+                lane.renew()
             for parcel in lane.waiting:
                 if parcel.receipt is None:
                     lost += parcel.packed.samples
@@ -192,7 +230,9 @@ class Spool:
     def _drop_oldest(self) -> bool:
         oldest: tuple[Lane, Parcel] | None = None
         for lane in self._lanes.values():
-            first = next((parcel for parcel in lane.waiting if parcel.receipt is None), None)
+            # What has a number was handed over once, and may be in Kafka: it is never more than the window holds.
+            droppable = (parcel for parcel in lane.waiting if parcel.receipt is None and parcel.number is None)
+            first = next(droppable, None)
             if first is not None and (oldest is None or first.born_s < oldest[1].born_s):
                 oldest = (lane, first)
         if oldest is None:

@@ -99,6 +99,7 @@ class Transactions:
         self._limit = _BATCH_BYTES
         self._id = ""
         self._sequences: dict[int, int] = defaultdict(int)
+        self._written: dict[int, int] = defaultdict(int)
         self._why_not = "connecting"
         self._writing_since_s: float | None = None
         self._in_doubt = True
@@ -129,6 +130,7 @@ class Transactions:
         self._in_doubt = False
         self._id = f"{self._name}-{secrets.token_hex(4)}"
         self._sequences.clear()
+        self._written.clear()
 
     async def remembered(self, prefix: bytes) -> Remembered:
         """What is committed under keys that begin with `prefix`; after `open` it stands. Raises KafkaUnavailable."""
@@ -296,7 +298,10 @@ class Transactions:
 
     def _headers(self, packed: Packed) -> RecordHeaders:
         sequence = self._sequences[packed.partition]
+        before = self._written[packed.partition]
+        # A transaction that fails takes its numbers along: whoever writes next is another producer to readers.
         self._sequences[packed.partition] += 1
+        self._written[packed.partition] += packed.samples
         return RecordHeaders(
             kind=Kind.LOGS,
             series=packed.series,
@@ -305,6 +310,7 @@ class Transactions:
             max_ts_ms=packed.max_ts_ms,
             producer=self._id,
             sequence=sequence,
+            before=before,
             tenant=packed.tenant,
             fragments=packed.fragments,
         )

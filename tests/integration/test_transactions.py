@@ -109,6 +109,7 @@ async def test_lines_and_memory_are_committed_together_and_read_back(kafka: Kafk
     records = await committed(kafka.brokers, prefix)
     assert [lines for _, lines in records] == [["one"], ["three"], ["two"]]
     assert [headers.sequence for headers, _ in records] == [0, 1, 0]
+    assert [headers.before for headers, _ in records] == [0, 1, 0]
     assert {headers.kind for headers, _ in records} == {Kind.LOGS}
 
 
@@ -219,7 +220,9 @@ async def test_an_agent_commits_over_the_markers_of_many_transactions_and_never_
     last = await last_record(kafka.brokers, place)
     assert last > 40, "there are no markers between the records"
     with Headrace("sink") as sink:
-        (tmp_path / "headrace.yml").write_text("topics: {partitions: 3, retention: 1h, max_message_bytes: 1MB}\n")
+        (tmp_path / "headrace.yml").write_text(
+            "topics: {partitions: 3, retention: 1h, survive_outage: 1h, max_message_bytes: 1MB}\n"
+        )
         url = f"{sink.web}/loki/api/v1/push"
         (tmp_path / "promtail.yml").write_text(f"clients: [{{name: sink, url: '{url}'}}]\n")
         files = (f"--config.file={tmp_path / 'headrace.yml'}", f"--promtail.config-file={tmp_path / 'promtail.yml'}")

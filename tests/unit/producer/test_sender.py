@@ -47,6 +47,7 @@ class ScriptedClient:
         self._closed = False
         self.client = SimpleNamespace(close=self._close)
         self.sent: list[tuple[int, int, asyncio.Future]] = []
+        self.headers: list[RecordHeaders] = []
 
     async def start(self) -> None:
         if self._script.refuse_starts:
@@ -58,7 +59,8 @@ class ScriptedClient:
             self._script.full_sends -= 1
             raise KafkaTimeoutError()
         future = asyncio.get_running_loop().create_future()
-        self.sent.append((partition, RecordHeaders.decode(headers).sequence, future))
+        self.headers.append(RecordHeaders.decode(headers))
+        self.sent.append((partition, self.headers[-1].sequence, future))
         return future
 
     async def _close(self) -> None:
@@ -203,3 +205,22 @@ async def test_what_may_be_dropped_and_what_may_not_never_share_a_record(script)
             script.last.answer(0)
             script.last.answer(1)
     assert script.last.order == [(0, 0), (0, 1)]
+
+
+async def test_readers_see_no_hole_after_all_was_let_go_of(script):
+    """Ownership went to somebody else, and came back: what was on its way may be in Kafka or not."""
+    async with _producer() as producer:
+        appender = await _open(producer, script)
+        appender.append([numbered(0, 0, 3)])
+        await _until(lambda: script.last.sent)
+        assert await producer.discard("lost_ownership") == 3
+        await _until(lambda: len(script.clients) == 2 and producer.status()["kafka"] == "connected")
+        appender.append([numbered(0, 3, 2)])
+        await _until(lambda: script.last.sent)
+        script.last.answer(0)
+        appender.append([numbered(0, 5, 1)])
+        await _until(lambda: len(script.last.sent) == 2)
+        script.last.answer(1)
+    told = [(one.producer, one.sequence, one.before) for client in script.clients for one in client.headers]
+    first = told[0][0]
+    assert told == [(first, 0, 0), (f"{first}.1", 0, 0), (f"{first}.1", 1, 2)]

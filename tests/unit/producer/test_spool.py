@@ -20,7 +20,7 @@ class Drops:
         self.seen: list[tuple[int, int, str]] = []
 
     def __call__(self, lane: Lane, parcel: Parcel, reason: str) -> None:
-        self.seen.append((lane.partition, parcel.sequence, reason))
+        self.seen.append((lane.partition, parcel.ticket, reason))
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def spool(drops: Drops) -> Spool:
 
 def _put(spool: Spool, partition: int, born_s: float, receipt: asyncio.Future[None] | None = None) -> Parcel:
     lane = spool.lane("t", partition)
-    parcel = Parcel(Packed(partition, bytes(SIZE), 1, 1, 0, 0), lane.next_sequence, born_s, receipt)
-    lane.next_sequence += 1
+    parcel = Parcel(Packed(partition, bytes(SIZE), 1, 1, 0, 0), lane.next_ticket, born_s, receipt)
+    lane.next_ticket += 1
     spool.put(lane, parcel)
     return parcel
 
@@ -81,7 +81,7 @@ async def test_what_the_client_holds_is_not_dropped_and_no_more_than_a_quarter(s
     assert drops.seen == [(0, 3, "spool_full")]
     for parcel in held:
         spool.acknowledged(spool.lane("t", 0), parcel)
-    assert (await _next(spool, 0)).sequence == 4
+    assert (await _next(spool, 0)).ticket == 4
 
 
 async def test_a_newcomer_is_dropped_when_nothing_else_may_be(drops):
@@ -138,3 +138,63 @@ async def test_abandon_counts_what_nobody_else_has(spool, drops):
     assert drops.seen == [(0, 0, "shutdown"), (0, 1, "shutdown")]
     assert spool.size_bytes == spool.samples == spool.handed_bytes == 0
     await asyncio.wait_for(spool.wait_until_empty(), 1)
+
+
+def numbers(*parcels: Parcel) -> list[tuple[int, int | None, int]]:
+    return [(parcel.incarnation, parcel.number, parcel.before) for parcel in parcels]
+
+
+async def test_numbers_are_given_as_parcels_leave_so_that_what_is_dropped_leaves_no_hole(spool, drops):
+    for n in range(14):
+        _put(spool, 0, n)
+    assert len(drops.seen) == 4
+    first, second = await _next(spool, 0), await _next(spool, 0)
+    assert numbers(first, second) == [(0, 0, 0), (0, 1, 1)]
+    assert (first.ticket, second.ticket) == (4, 5)
+
+
+async def test_what_is_sent_again_bears_the_number_that_it_had(spool):
+    for n in range(3):
+        _put(spool, 0, n)
+    before = numbers(await _next(spool, 0), await _next(spool, 0))
+    spool.recall()
+    assert numbers(await _next(spool, 0), await _next(spool, 0), await _next(spool, 0)) == [*before, (0, 2, 2)]
+
+
+async def test_what_was_handed_over_once_may_be_in_kafka_and_is_never_dropped(spool, drops):
+    for n in range(10):
+        _put(spool, 0, n)
+    await _next(spool, 0)
+    await _next(spool, 0)
+    spool.recall()
+    _put(spool, 0, 10)
+    _put(spool, 0, 11)
+    assert drops.seen == [(0, 2, "spool_full"), (0, 3, "spool_full")]
+
+
+async def test_the_number_of_a_refused_record_goes_to_the_next(spool):
+    for n in range(3):
+        _put(spool, 0, n)
+    await _next(spool, 0)
+    spool.refuse(spool.lane("t", 0), await _next(spool, 0), "refused_by_kafka")
+    assert numbers(await _next(spool, 0)) == [(0, 1, 1)]
+
+
+async def test_a_record_refused_when_others_have_later_numbers_begins_them_anew(spool):
+    for n in range(4):
+        _put(spool, 0, n)
+    refused, after = await _next(spool, 0), await _next(spool, 0)
+    spool.refuse(spool.lane("t", 0), refused, "refused_by_kafka")
+    spool.recall()
+    assert numbers(await _next(spool, 0), await _next(spool, 0)) == [(1, 0, 0), (1, 1, 1)]
+    assert after.number == 0
+
+
+async def test_after_letting_go_of_what_may_be_in_kafka_numbers_begin_anew(spool):
+    _put(spool, 0, 0)
+    _put(spool, 1, 1)
+    await _next(spool, 0)
+    spool.abandon("lost_ownership")
+    _put(spool, 0, 2)
+    _put(spool, 1, 3)
+    assert numbers(await _next(spool, 0), await _next(spool, 1)) == [(1, 0, 0), (0, 0, 0)]

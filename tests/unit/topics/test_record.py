@@ -20,6 +20,8 @@ HEADERS = RecordHeaders(Kind.METRICS, 100, 250, -5, 1_763_725_000_000, "scraper-
         replace(HEADERS, fragments=(7, 0, 12345)),
         replace(HEADERS, fragments=(7, 0, 12345), elements=(0, 5, 800)),
         replace(HEADERS, extras=EXEMPLARS | HISTOGRAMS),
+        replace(HEADERS, before=0),
+        replace(HEADERS, before=12345),
     ],
 )
 def test_headers_survive(headers):
