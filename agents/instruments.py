@@ -59,8 +59,8 @@ class Instruments:
     def ended(self, lane: Lane) -> None:
         """Nothing of this lane is in hand any more, whatever became of it."""
 
-    def waiting(self, newest_ms: int) -> None:
-        """Something as new as this (Unix milliseconds, as far as is known) is in Kafka."""
+    def waiting(self, written_ms: int) -> None:
+        """Something that was written to Kafka at this time (Unix milliseconds) waits there."""
 
     def metadata(self, entries: int, outcome: Outcome, *, took_s: float, size_bytes: int) -> None:
         """A request of metadata alone had its answer, or none."""

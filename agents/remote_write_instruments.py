@@ -74,6 +74,7 @@ class RemoteWriteInstruments(Instruments):
         self._held: dict[Lane, dict[int, Kinds]] = {}  # lane → offset → what mixed records in hand hold
         self._mixed: dict[Lane, Kinds] = {}  # lane → what of it has no outcome yet
         self._newest_in = self._newest_sent = self._newest_known = 0
+        self._older_ms = 0  # by how much samples are older than Kafka's times of their records, as last seen
         self._three(telemetry)
         bytes_total = telemetry.counter(catalogue.REMOTE_BYTES)
         self._sent_bytes = bytes_total.labels(*self._labels)
@@ -113,7 +114,9 @@ class RemoteWriteInstruments(Instruments):
 
     def taken(self, lane: Lane, record: Record, items: int) -> None:
         """See `Instruments.taken`."""
-        self._newest_in = max(self._newest_in, newest_ms(record))
+        found_ms = newest_ms(record)
+        self._newest_in = max(self._newest_in, found_ms)
+        self._older_ms = found_ms - int(record.timestamp_s * 1000)
         found = Kinds(items)
         if kinds.mixed(record):
             found = kinds.of_block(record.value, items)
@@ -170,9 +173,9 @@ class RemoteWriteInstruments(Instruments):
         self._held.pop(lane, None)
         self._mixed.pop(lane, None)
 
-    def waiting(self, newest_ms: int) -> None:
+    def waiting(self, written_ms: int) -> None:
         """See `Instruments.waiting`."""
-        self._newest_known = max(self._newest_known, newest_ms)
+        self._newest_known = max(self._newest_known, written_ms + self._older_ms)
 
     def metadata(self, entries: int, outcome: Outcome, *, took_s: float, size_bytes: int) -> None:
         """See `Instruments.metadata`."""

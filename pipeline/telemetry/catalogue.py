@@ -287,6 +287,13 @@ AGENT_STATE = Metric(
     ("backend", "state"),
 )
 
+AGENT_RETENTION_USED = Metric(
+    "headrace_agent_retention_used_ratio",
+    "gauge",
+    "The share of Kafka's retention that the oldest record without an outcome has used up: from 1 on it may be deleted.",
+    ("backend", "partition"),
+)
+
 # --- agent, under the names of Prometheus's remote write ------------------------------------------------------------
 # Names, kinds, labels and meanings are Prometheus's own (storage/remote/queue_manager.go and write.go), so that its
 # mixin, its dashboards and everybody's alerts work. What has no meaning here (enqueue_retries, the WAL) is left out.
