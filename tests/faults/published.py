@@ -1,0 +1,293 @@
+"""The failure that users of Prometheus published (prometheus/prometheus#13182), with headrace in its place.
+
+30 exporters whose counters go up by one with each scrape, scraped every 2 s; the backend is cut off for 3 to 4 hours
+and comes back. Prometheus had gaps then in 6 of 10 runs: its write-ahead log is cut every two hours, sent or not.
+
+`python -m tests.faults.published [--runs 10] [--cut 35] [--restart] [--write]` plays it with the real scraper and
+agent, and beside them with a Prometheus 2.42 of the same targets, each with a Prometheus 2.42 of its own as backend.
+Hours are compressed by configuration: Prometheus's blocks are 20 s long and not 2 h, so a cut of 35 s stands for 3.5 h.
+`--restart` starts either sender again in the middle of the cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.peers import catalogue
+from tests.support.backends import Prometheus
+from tests.support.kafka import running_kafka
+from tests.support.process import Headrace, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- faults:published -->", "<!-- /faults:published -->"
+EXPORTERS = 30
+INTERVAL_S = 2.0
+BLOCK_S = 20
+SETTLE_S = 60.0
+
+
+class Exporters:
+    """30 for each scraper: `/NAME/NUMBER` answers with a counter that counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, int] = defaultdict(int)
+        self._lock = threading.Lock()
+        exporters = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                with exporters._lock:
+                    exporters.asked[self.path] += 1
+                    count = exporters.asked[self.path]
+                body = f"# TYPE asked_total counter\nasked_total {count}\n".encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_given: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def handle_error(self, *_given: object) -> None:
+                """A scraper that ends leaves its connections: nothing to tell."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How often each exporter of a scraper was asked."""
+        with self._lock:
+            return {path: count for path, count in self.asked.items() if path.startswith(f"/{name}/")}
+
+
+class Sender(Prometheus):
+    """Prometheus 2.42 that scrapes and sends, with blocks of seconds and not of hours."""
+
+    name = "prometheus-sender"
+
+    def __init__(self, program: Path, config: dict[str, Any]) -> None:
+        super().__init__(program)
+        self._config = config
+
+    def prepare(self) -> None:
+        """JSON is YAML."""
+        (self.folder / "prometheus.yml").write_text(json.dumps(self._config))
+
+    def argv(self) -> list[str]:
+        """The two flags are Prometheus's own, hidden because they are for tests like this one."""
+        short = f"{BLOCK_S}s"
+        return [
+            *super().argv(),
+            f"--storage.tsdb.min-block-duration={short}",
+            f"--storage.tsdb.max-block-duration={short}",
+        ]
+
+
+def config(name: str, address: str, backend: Prometheus) -> dict[str, Any]:
+    """The same for both, but for whose exporters they are."""
+    groups = [
+        {"targets": [address], "labels": {"__metrics_path__": f"/{name}/{n}", "n": str(n)}} for n in range(EXPORTERS)
+    ]
+    return {
+        "global": {"scrape_interval": f"{INTERVAL_S:g}s", "scrape_timeout": f"{INTERVAL_S:g}s"},
+        "scrape_configs": [{"job_name": "published", "static_configs": groups}],
+        "remote_write": [{"name": "backend", "url": backend.write_url}],
+    }
+
+
+@dataclass
+class Found:
+    """What a backend has. `missing`: scrapes of the exporters' own count that it lacks, between its first and last."""
+
+    series: int
+    wanted: int
+    missing: int
+    longest_gap_s: float
+
+    @property
+    def gapless(self) -> bool:
+        """All exporters are there, and increase() over any window is what the exporter counted in it."""
+        return self.series == EXPORTERS and not self.missing
+
+
+@dataclass
+class Run:
+    """One cut."""
+
+    cut_s: float
+    restart: bool
+    found: dict[str, Found] = field(default_factory=dict)
+
+
+def values(backend: Prometheus) -> list[list[tuple[int, int]]]:
+    """Per exporter (time in ms, count) as they are stored, markers left out."""
+    found = backend.series("asked_total", "1h").values()
+    return [[(at, int(float(text))) for at, text in samples if text != "NaN"] for samples in found]
+
+
+def judge(backend: Prometheus) -> Found:
+    """Compare what is stored with what the exporters counted."""
+    series = values(backend)
+    wanted = missing = 0
+    longest_s = 0.0
+    for samples in series:
+        counts = [count for _, count in samples]
+        wanted += counts[-1] - counts[0] + 1
+        missing += counts[-1] - counts[0] + 1 - len(set(counts))
+        longest_s = max(longest_s, *((b - a) / 1000 for (a, _), (b, _) in pairwise(samples)))
+    return Found(len(series), wanted, missing, longest_s)
+
+
+def play(folder: Path, brokers: str, prefix: str, *, cut_s: float, restart: bool = False, peer: bool = True) -> Run:
+    """One run: a while of peace, the cut, and until the last count is everywhere. `peer`: a Prometheus beside us."""
+    program = catalogue.PROMETHEUS.program()
+    assert program is not None, "Prometheus 2.42 is not installed: make setup"
+    with ExitStack() as stack:
+        exporters = stack.enter_context(Exporters())
+        backends: dict[str, Prometheus] = {}
+        for name in ("headrace", "prometheus") if peer else ("headrace",):
+            backends[name] = Prometheus(program)
+            stack.callback(backends[name].close)
+            backends[name].start()
+        restarts: list[Callable[[], object]] = []
+        for name, backend in backends.items():
+            settings = config(name, exporters.address, backend)
+            if name == "headrace":
+                file = folder / "prometheus.yml"
+                file.write_text(json.dumps(settings | {"topics": {"partitions": 4}}))
+                ours = Headrace(
+                    "run",
+                    f"--config.file={file}",
+                    f"--storage.path={folder / 'data'}",
+                    f"--kafka.brokers={brokers}",
+                    f"--kafka.prefix={prefix}",
+                )
+                stack.enter_context(ours)
+                restarts += [ours.stop, ours.start]
+            else:
+                theirs = Sender(program, settings)
+                stack.callback(theirs.close)
+                theirs.start()
+                restarts += [theirs.stop, theirs.start]
+        for name, backend in backends.items():
+            wait_for(f"samples of all at {name}'s backend", lambda backend=backend: _least(backend) >= 2)
+        _cut(backends, cut_s, restarts if restart else [])
+        last = {name: dict(exporters.counts(name)) for name in backends}
+        ends = time.monotonic() + SETTLE_S
+        for name, backend in backends.items():
+            # Theirs may never come: then what is there at the end counts.
+            while _least(backend) < min(last[name].values()) + 3 and time.monotonic() < ends:
+                time.sleep(0.5)
+        return Run(cut_s, restart, {name: judge(backend) for name, backend in backends.items()})
+
+
+def _cut(backends: dict[str, Prometheus], cut_s: float, restarts: list[Callable[[], object]]) -> None:
+    for backend in backends.values():
+        backend.stop()
+    half = time.monotonic() + cut_s / 2
+    end = time.monotonic() + cut_s
+    if restarts:
+        time.sleep(max(half - time.monotonic(), 0))
+        for step in restarts:
+            step()
+    time.sleep(max(end - time.monotonic(), 0))
+    for backend in backends.values():
+        backend.start()
+
+
+def _least(backend: Prometheus) -> int:
+    """The lowest of the exporters' last counts; 0 until all are there."""
+    series = values(backend)
+    return min(samples[-1][1] for samples in series) if len(series) == EXPORTERS and all(series) else 0
+
+
+def summary(runs: list[Run]) -> list[tuple[str, str, str, str]]:
+    """A row for each sender."""
+    rows = []
+    for name in runs[0].found:
+        found = [run.found[name] for run in runs]
+        wanted, missing = sum(one.wanted for one in found), sum(one.missing for one in found)
+        rows.append(
+            (
+                name,
+                f"{sum(one.gapless for one in found)} of {len(found)}",
+                f"{missing:,} of {wanted:,} ({missing / max(wanted, 1):.1%})",
+                f"{max(one.longest_gap_s for one in found):.1f} s",
+            )
+        )
+    return rows
+
+
+def main() -> int:
+    """Exit code 0: ours had no gap in any run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.published", description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--cut", type=float, default=35.0, help="seconds; one stands for six minutes (default: 35)")
+    parser.add_argument("--restart", action="store_true", help="start the senders again in the middle of the cut")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/benchmarks.md")
+    given = parser.parse_args()
+    runs: list[Run] = []
+    with tempfile.TemporaryDirectory(prefix="headrace-published-") as name:
+        folder = Path(name)
+        for kafka in running_kafka(folder / "kafka"):
+            for number in range(given.runs):
+                own = folder / str(number)
+                own.mkdir()
+                run = play(own, kafka.brokers, f"published{number}.", cut_s=given.cut, restart=given.restart)
+                runs.append(run)
+                print(f"run {number + 1} of {given.runs}: {json.dumps(asdict(run)['found'])}", flush=True)
+    for row in summary(runs):
+        print("; ".join(row))
+    if given.write:
+        _write(runs, given)
+    return 0 if all(run.found["headrace"].gapless for run in runs) else 1
+
+
+def _write(runs: list[Run], given: argparse.Namespace) -> None:
+    words = f"--runs {given.runs} --cut {given.cut:g}{' --restart' if given.restart else ''} --write"
+    lines = [
+        f"`python -m tests.faults.published {words}` on {time.strftime('%Y-%m-%d')}.",
+        "",
+        "| | runs without a gap | scrapes missing | longest gap |",
+        "|---|---:|---:|---:|",
+        *(f"| {' | '.join(row)} |" for row in summary(runs)),
+    ]
+    text = DOCUMENT.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
