@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 90.0
+BROKER_BACK_S = 15.0
+"""So long after its outage the broker has settled who is in which group."""
 AS_AGENT = (sys.executable, "-m", "tests.faults.schedules.as_agent")
 AS_SOURCE = (sys.executable, "-m", "tests.faults.schedules.source")
 
@@ -64,6 +66,14 @@ class Slot:
         return self.at_work and self.process.process.poll() is None
 
 
+@dataclass(frozen=True)
+class Disruption:
+    """A time in which an agent may deliver without committing it, in seconds of the monotonic clock."""
+
+    began_s: float
+    ended_s: float
+
+
 class Broken(AssertionError):
     """The run did not come to its end."""
 
@@ -84,7 +94,7 @@ class Stage:
         }
         self.poisoner = Poisoner(brokers, self.names, plan)
         self.unexpected: list[str] = []
-        self.disruptions = dict.fromkeys(BACKENDS, 0)
+        self.disruptions: dict[str, list[Disruption]] = {name: [] for name in BACKENDS}
         self.source_kills = 0
         self.sabotage: Mapping[str, str] = {}
         self._prefix = prefix
@@ -232,7 +242,7 @@ class Stage:
             if not slot.alive():
                 return
             if event.kind in (Kind.KILL_AGENT, Kind.FREEZE_AGENT):
-                self.disruptions[event.target.split("/")[0]] += 1
+                self._disrupted(event.target.split("/")[0], event.lasts_s if event.kind is Kind.FREEZE_AGENT else 0.0)
             if event.kind in (Kind.FREEZE_AGENT, Kind.FREEZE_SOURCE):
                 slot.process.signal(signal.SIGSTOP)
                 await asyncio.sleep(event.lasts_s)
@@ -248,6 +258,11 @@ class Stage:
                 await self._ended(slot)
             await asyncio.sleep(event.lasts_s)
             slot.start()
+
+    def _disrupted(self, backend: str, lasts_s: float) -> None:
+        """From now on, for so long, what was delivered may not be committed."""
+        began_s = time.monotonic()
+        self.disruptions[backend].append(Disruption(began_s, began_s + lasts_s))
 
     async def _leave(self, event: Event) -> None:
         """An agent goes for good; when it is the only one, it comes back after a while."""
@@ -282,7 +297,7 @@ class Stage:
         broker = self._broker
         assert broker is not None, "a plan that breaks the broker has one of its own"
         for name in BACKENDS:
-            self.disruptions[name] += 1
+            self._disrupted(name, event.lasts_s + BROKER_BACK_S)
         if event.kind is Kind.FREEZE_BROKER:
             broker.freeze()
             await asyncio.sleep(event.lasts_s)
@@ -318,7 +333,7 @@ class Stage:
                 for slot in slots:
                     if slot.at_work and not slot.lock.locked() and slot.process.process.poll() is not None:
                         slot.deaths += 1
-                        self.disruptions[slot.name.split("/")[0]] += 1
+                        self._disrupted(slot.name.split("/")[0], 0.0)
                         code = slot.process.process.returncode
                         if not self.plan.breaks_broker:
                             self.unexpected.append(f"{slot.name} ended with {code}: {slot.process.log_text[-3000:]}")
