@@ -34,7 +34,7 @@ class Codec(Protocol):
 
     @property
     def unwanted(self) -> int:
-        """What this backend does not take: EXEMPLARS, HISTOGRAMS (topics.record), both as a sum, or 0."""
+        """What this backend is not to have in a body: of the `extras` of topics.record, as a sum, or 0."""
 
     def strip(self, body: bytes, extras: int) -> tuple[bytes, int]:
         """A decoded body without these, and how many items went with them. Raises CorruptMessage."""

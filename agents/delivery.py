@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agents.batch import KIB, Limits, Piece, Record, RequestSize, requests
 from agents.cut import Cut, Range
 from agents.deliver import Deliverer
+from agents.describe import Describing
 from agents.line_drops import LineDrops
 from agents.logs import LogsCodec
 from agents.loki_instruments import LokiInstruments
@@ -21,12 +23,14 @@ from agents.prepare import Prepared, Preparer
 from agents.remote_write_instruments import RemoteWriteInstruments
 from agents.rewrite import LogsRewriter, Rules
 from pipeline.clients.backoff import Backoff
+from pipeline.clients.families import Families
 from pipeline.clients.loki import loki_client
-from pipeline.clients.remote_write import remote_write_client
+from pipeline.clients.remote_write import V2, remote_write_client
 from pipeline.config.remote_write import RemoteWriteConfig
 from pipeline.relabel.program import Program
 from topics.errors import BadRecord
-from topics.record import EXEMPLARS, HISTOGRAMS, Kind
+from topics.keys import BUCKETS
+from topics.record import EXEMPLARS, HISTOGRAMS, METADATA, START_TIMESTAMPS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from agents.lane import Lane
     from agents.ledger import Ledger
     from agents.rewrite import Rewriter
+    from pipeline.clients.outcome import Outcome
     from pipeline.clients.push import PushClient
     from pipeline.clock import Clock
     from pipeline.config.backends import Backend
@@ -65,7 +70,9 @@ class Delivery:
         *,
         instruments: Instruments,
         age: AgeLimit | None = None,
+        describing: Describing | None = None,
     ) -> None:
+        """`describing`: how metadata of metrics is sent, where it is."""
         self._client = client
         self._preparer = preparer
         self._deliverer = deliverer
@@ -73,6 +80,7 @@ class Delivery:
         self.size = size
         self.instruments = instruments
         self._age = age
+        self._describing = describing
         self._inside = 0
         self._closing = False
 
@@ -84,6 +92,29 @@ class Delivery:
         """Close the connections as soon as no lane is inside."""
         self._closing = True
         if not self._inside:
+            await self._client.close()
+
+    @property
+    def describing(self) -> Describing | None:
+        """How metadata of metrics is to be sent by itself now; None where it is not."""
+        return self._describing if self._describing is not None and self._describing.client.describes else None
+
+    async def describe(self, body: bytes, entries: int, tenant: str, tries: int) -> Outcome:
+        """Send a body of metadata alone, once. Cancelling is safe."""
+        assert self._describing is not None
+        self._inside += 1
+        began_s = self._describing.clock.monotonic()
+        try:
+            outcome = await self._describing.client.describe(body, tenant, tries)
+            took_s = self._describing.clock.monotonic() - began_s
+            self.instruments.metadata(entries, outcome, took_s=took_s, size_bytes=len(body))
+            return outcome
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        self._inside -= 1
+        if self._closing and not self._inside:
             await self._client.close()
 
     def items(self, record: Record) -> int:
@@ -119,9 +150,7 @@ class Delivery:
         finally:
             account.give_back(records[done:])
             self.instruments.ended(lane)
-            self._inside -= 1
-            if self._closing and not self._inside:
-                await self._client.close()
+            await self._leave()
 
     async def _prepare(self, lane: Lane, records: Sequence[Record]) -> list[Piece]:
         account = self._ledger.partition(lane.partition)
@@ -185,20 +214,27 @@ def build(
     on_success: Callable[[Lane], None],
     telemetry: Telemetry,
     clock: Clock,
+    families: Families | None = None,
 ) -> Delivery:
-    """The delivery of a configured backend."""
+    """The delivery of a configured backend. `families`: what is known of metrics already."""
     settings = backend.settings
     codec: Codec
+    learn: Callable[[Record, bytes], None] | None = None
+    describing: Describing | None = None
+    client: PushClient
     if isinstance(settings, RemoteWriteConfig):
-        unwanted = (0 if settings.send_exemplars else EXEMPLARS) | (
-            0 if settings.send_native_histograms else HISTOGRAMS
-        )
-        codec, client = MetricsCodec(unwanted), remote_write_client(settings, clock)
+        codec = MetricsCodec(_unwanted(settings))
+        families = families or Families(clock)
+        describes = settings.metadata_config.send
+        client = remote = remote_write_client(settings, clock, families if describes else None)
+        if describes:
+            learn = partial(_hear, families)
+            describing = Describing(remote, settings.metadata_config, _backoff(settings), clock)
     else:
         codec, client = LogsCodec(), loki_client(settings, clock)
     limits = _limits(settings)
     rules = Rules(Program(settings.write_relabel_configs), external_labels)
-    preparer = Preparer(codec, _rewriter(codec, rules, settings), limits)
+    preparer = Preparer(codec, _rewriter(codec, rules, settings), limits, learn)
     size = RequestSize(limits)
     pace = _pace(settings, clock)
     instruments = (
@@ -221,7 +257,27 @@ def build(
     )
     age_s = settings.queue_config.sample_age_limit if isinstance(settings, RemoteWriteConfig) else 0
     age = AgeLimit(backend.kind, age_s, clock) if age_s else None
-    return Delivery(client, preparer, deliverer, ledger, size, instruments=instruments, age=age)
+    return Delivery(client, preparer, deliverer, ledger, size, instruments=instruments, age=age, describing=describing)
+
+
+def _unwanted(settings: RemoteWriteConfig) -> int:
+    """What this backend is not to have in bodies of samples. Metadata goes its own way: by itself, or with series."""
+    return (
+        METADATA
+        | (0 if settings.send_exemplars else EXEMPLARS)
+        | (0 if settings.send_native_histograms else HISTOGRAMS)
+        | (0 if settings.protobuf_message == V2 else START_TIMESTAMPS)
+    )
+
+
+def _hear(families: Families, record: Record, body: bytes) -> None:
+    """Take the metadata of a record, which speaks for the partition that it is in, if its producer says so."""
+    partition, _, partitions = (record.key or b"").partition(b"/")
+    place = None
+    if "version" in record.headers and partition.isdigit() and partitions.isdigit():
+        count = int(partitions)
+        place = (int(partition), count) if 0 < count <= BUCKETS else None
+    families.hear(body, tenant=record.headers.get("tenant", b"").decode(errors="replace"), place=place)
 
 
 def _loki(backend: Backend, settings: LokiClientConfig, *, telemetry: Telemetry, clock: Clock) -> Instruments:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agents.codec import Part
 from agents.rewrite import MetricsRewriter, count_samples
 from topics import wire, write_request
-from topics.record import EXEMPLARS, HISTOGRAMS, Kind
+from topics.record import EXEMPLARS, HISTOGRAMS, METADATA, START_TIMESTAMPS, Kind
 
 if TYPE_CHECKING:
     from agents.rewrite import Rules
@@ -22,13 +22,18 @@ class MetricsCodec:
     first_bytes = frozenset({_SERIES << 3 | wire.LENGTH_DELIMITED, _METADATA << 3 | wire.LENGTH_DELIMITED})
 
     def __init__(self, unwanted: int = 0) -> None:
-        """`unwanted`: EXEMPLARS and HISTOGRAMS (topics.record), as far as the backend is not to have them."""
+        """`unwanted`: what the backend is not to have (`extras` of topics.record), as a sum."""
         self.unwanted = unwanted
 
     def strip(self, body: bytes, extras: int) -> tuple[bytes, int]:
-        """See `Codec`. An exemplar is no item, a native histogram is one."""
-        exemplars, histograms = bool(extras & EXEMPLARS), bool(extras & HISTOGRAMS)
-        return write_request.without(body, exemplars=exemplars, histograms=histograms)
+        """See `Codec`. A native histogram is an item, nothing else is."""
+        return write_request.without(
+            body,
+            exemplars=bool(extras & EXEMPLARS),
+            histograms=bool(extras & HISTOGRAMS),
+            metadata=bool(extras & METADATA),
+            starts=bool(extras & START_TIMESTAMPS),
+        )
 
     def parts(self, body: bytes) -> list[Part]:
         """Each series and each metadata message by itself."""

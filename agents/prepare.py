@@ -14,13 +14,15 @@ from agents.rewrite import MetricsRewriter
 from agents.rewrite_block import BlockRewriter
 from topics import compression, wire
 from topics.errors import BadRecord, CorruptBlock, CorruptMessage, TooLarge
-from topics.record import VERSION, RecordHeaders, extras
+from topics.record import METADATA, VERSION, RecordHeaders, extras
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agents.codec import Codec, Part
     from agents.rewrite import Rewriter
+
+    Learn = Callable[[Record, bytes], None]
 
 _VERSION = b"%d" % VERSION
 NOT_SENT = "send_native_histograms"
@@ -39,8 +41,10 @@ class Prepared:
 class Preparer:
     """The rules and bounds of one backend, applied to records. `rewriter` None: there are no rules."""
 
-    def __init__(self, codec: Codec, rewriter: Rewriter | None, limits: Limits) -> None:
+    def __init__(self, codec: Codec, rewriter: Rewriter | None, limits: Limits, learn: Learn | None = None) -> None:
+        """`learn` is given the metadata of metrics: a record and its decoded value."""
         self._codec = codec
+        self._learn = learn
         self._rewriter = rewriter
         self._blocks = BlockRewriter(rewriter) if isinstance(rewriter, MetricsRewriter) else None
         self._limits = limits
@@ -85,6 +89,8 @@ class Preparer:
             self._codec.parts(body)  # raises for what is not a whole message
         if not unwanted:
             return self._rewritten(record, body, items, trusted=trusted)
+        if unwanted & METADATA and self._learn is not None:
+            self._learn(record, body)
         stripped, lost = self._codec.strip(body, unwanted)
         prepared = self._rewritten(replace(record, value=compression.compress(stripped)), stripped, items - lost)
         pieces = [replace(piece, record=record) for piece in prepared.pieces]

@@ -11,11 +11,13 @@ from agents import start_offset
 from agents.app import agent_topics, create_app, dead_letter_sender, register
 from agents.commits import Commits
 from agents.deadletter import DeadLetters
+from agents.describe import Describer
 from agents.gauges import Gauges
 from agents.intake import Intake
 from agents.lane import State, overall
 from agents.ledger import Ledger
 from agents.loading import named
+from pipeline.clients.families import Families
 from pipeline.config.render import rendered
 from pipeline.lifecycle.kafka_settings import security
 from topics import admin
@@ -77,6 +79,7 @@ class AgentRole:
         self._commits = Commits()
         self._ledger = Ledger(telemetry, name, commits=self._commits, clock=clock)
         self._gauges = Gauges(telemetry, name)
+        self._families = Families(clock)
         self._app: AgentApp | None = None
         self._intake: Intake | None = None
         self._waiting_for = f"waiting for Kafka at {self._brokers}"
@@ -113,7 +116,10 @@ class AgentRole:
         try:
             async with asyncio.TaskGroup() as tasks:
                 start = tasks.create_task(app.start(), name="start of the Faust app")
+                describer = Describer(self._backend.name, self._families, self._clock, lambda: intake.delivery)
+                describe = tasks.create_task(describer.run(), name="metadata of metrics")
                 await self._watch(app, intake, stop)
+                describe.cancel()
                 start.cancel()
         finally:
             await self._end(app, intake)
@@ -262,6 +268,7 @@ class AgentRole:
             on_success=lambda lane: self._intake.nudge_others(lane) if self._intake else None,
             telemetry=self._telemetry,
             clock=self._clock,
+            families=self._families,
         )
 
     @staticmethod

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from topics import wire
 from topics.errors import CorruptMessage, InvalidLabels
-from topics.pb.write_request_pb2 import MetricMetadata, RawWriteRequest
+from topics.pb.write_request_pb2 import MetricMetadata, RawWriteRequest, WriteRequest
 from topics.wire import LENGTH_DELIMITED, field, read_varint, varint, walk
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _DOUBLE = struct.Struct("<d")
 _LABEL_TAG = 0x0A
 _SAMPLE_TAG = 0x12
 _SERIES_SAMPLES, _SERIES_EXEMPLARS, _SERIES_HISTOGRAMS = 2, 3, 4
+_STARTS = {_SERIES_SAMPLES: 3, _SERIES_HISTOGRAMS: 17}
+"""Where 2.0 has the time at which counting began, in a Sample and in a Histogram. 1.0 has none."""
 
 
 def encode_labels(pairs: LabelPairs) -> bytes:
@@ -50,6 +52,13 @@ def sample_field(value: float, ts_ms: int) -> bytes:
     """
     stamp = varint(ts_ms)
     return _SAMPLE_HEAD.pack(0x12, 10 + len(stamp), 0x09, value, 0x10) + stamp
+
+
+def since(sample: bytes, start_ms: int) -> bytes:
+    """A Sample or Histogram, as field 2 or 4 of a TimeSeries, with the time at which counting began, as in 2.0."""
+    number = sample[0] >> 3
+    _, start = read_varint(sample, 1)
+    return field(number, sample[start:] + varint(_STARTS[number] << 3) + varint(start_ms))
 
 
 def exemplar_field(labels: LabelPairs, value: float, ts_ms: int) -> bytes:
@@ -195,28 +204,51 @@ def count_samples(raw: bytes) -> int:
     return sum(number in (_SERIES_SAMPLES, _SERIES_HISTOGRAMS) for number, _, _, _ in walk(rest))
 
 
-def without(body: bytes, *, exemplars: bool, histograms: bool) -> tuple[bytes, int]:
-    """A body that has lost its exemplars, its native histograms, or both; and how many histograms that were.
+def text(body: bytes) -> str:
+    """A WriteRequest for people. Raises CorruptMessage."""
+    try:
+        return str(WriteRequest.FromString(body))
+    except DecodeError as error:
+        raise CorruptMessage(f"{len(body)} bytes are not a prometheus.WriteRequest: {error}") from None
 
-    A series of which nothing is left is left out. Metadata stays. Raises CorruptMessage.
+
+def without(
+    body: bytes, *, exemplars: bool = False, histograms: bool = False, metadata: bool = False, starts: bool = False
+) -> tuple[bytes, int]:
+    """A body that has lost what is named here; and how many native histograms that were.
+
+    `starts`: the times at which counting began, which are beside samples and histograms. A series of which nothing is
+    left is left out. Raises CorruptMessage.
     """
     unwanted = {number for number, lost in ((_SERIES_EXEMPLARS, exemplars), (_SERIES_HISTOGRAMS, histograms)) if lost}
-    series, metadata = split_all(body)
+    series, raw_metadata = split_all(body)
     kept: list[bytes] = []
     lost = 0
     for raw in series:
         end = labels_end(raw)
-        if len(raw) - end == ONE_SAMPLE_BYTES and raw[end] == _SAMPLE_TAG:
+        if len(raw) - end == ONE_SAMPLE_BYTES and raw[end] == _SAMPLE_TAG and raw[end + 1] == ONE_SAMPLE_BYTES - 2:
             kept.append(raw)
             continue
         fields = [raw[:end]]
         before = end
-        for number, _, _, stop in walk(raw[end:]):
-            if number not in unwanted:
+        for number, _, start, stop in walk(raw[end:]):
+            if number in unwanted:
+                lost += number == _SERIES_HISTOGRAMS
+            elif starts and number in _STARTS:
+                fields.append(field(number, _without_start(number, raw[end + start : end + stop])))
+            else:
                 fields.append(raw[before : end + stop])
-            elif number == _SERIES_HISTOGRAMS:
-                lost += 1
             before = end + stop
         if len(fields) > 1:
             kept.append(b"".join(fields))
-    return join(kept) + join_metadata(metadata), lost
+    return join(kept) + (b"" if metadata else join_metadata(raw_metadata)), lost
+
+
+def _without_start(number: int, content: bytes) -> bytes:
+    kept: list[bytes] = []
+    before = 0
+    for inner, _, _, end in walk(content):
+        if inner != _STARTS[number]:
+            kept.append(content[before:end])
+        before = end
+    return b"".join(kept)

@@ -85,12 +85,14 @@ class PushClient:
         encode: Callable[[bytes], bytes] = bytes,
         signer: Signer | None = None,
         attempts: str = "",
+        spread: bool = False,
     ) -> None:
         """`encode` makes of a snappy block what this backend wants to have.
 
-        `attempts`: the header that tells how often a request was sent before, where the protocol has one.
+        `attempts`: the header that tells how often a request was sent before, where the protocol has one. `spread`:
+        see `HttpClient`.
         """
-        self._http = HttpClient(config)
+        self._http = HttpClient(config, spread=spread)
         self._url = url
         self._timeout_s = timeout_s
         self._headers = dict(headers)

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypedDict
 
+from pipeline.clients.families import Families
 from pipeline.clients.outcome import Delivered, Rejected
 from pipeline.clients.profiles import PROFILES, Profile
 from pipeline.clients.push import Answer, PushClient, invalid_tenant, valid_tenant, with_tenant
 from pipeline.clients.request_v2 import Translator
 from pipeline.clients.signing.signer import Signer, signer_of
+from topics import compression, write_request
 from topics.errors import BadRecord, InvalidLabels
 
 if TYPE_CHECKING:
@@ -36,10 +38,40 @@ HEADERS_V2 = {
 }
 V2 = "io.prometheus.write.v2.Request"
 _ATTEMPT = "Retry-Attempt"
+_MOST_SHOWN = 64 * 1024
 _WRITTEN = "X-Prometheus-Remote-Write-{}-Written"
 
 
-class RemoteWrite2Client(PushClient):
+class RemoteWriteClient(PushClient):
+    """1.0. Metadata of metric families goes in requests of its own."""
+
+    def __init__(self, settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock) -> None:
+        """`headers`: of every request."""
+        super().__init__(settings, **_request(settings, headers, clock), clock=clock)
+        self._name = settings.name
+        self._shows_failed = settings.failed_request_logging
+
+    async def send(self, body: bytes, tenant: str = "", attempt: int = 0) -> Outcome:
+        """See `Client.send`."""
+        outcome = await self._send(body, tenant, attempt)
+        if self._shows_failed and not isinstance(outcome, Delivered) and log.isEnabledFor(logging.DEBUG):
+            log.debug("backend %s: %s; the request was: %s", self._name, outcome, _shown(body))
+        return outcome
+
+    async def _send(self, body: bytes, tenant: str, attempt: int) -> Outcome:
+        return await super().send(body, tenant, attempt)
+
+    @property
+    def describes(self) -> bool:
+        """Whether metadata is to be sent by itself: 2.0 has it with each series."""
+        return True
+
+    async def describe(self, body: bytes, tenant: str = "", attempt: int = 0) -> Outcome:
+        """Send a body of metadata alone; as `send`."""
+        return await self.send(body, tenant, attempt)
+
+
+class RemoteWrite2Client(RemoteWriteClient):
     """2.0 for as long as the receiver takes it, and 1.0 from then on, until the configuration is read again.
 
     A receiver that does not know 2.0 answers 415, or 2xx without a word on what it has written: that one may have read
@@ -47,18 +79,23 @@ class RemoteWrite2Client(PushClient):
     until a receiver has said once what it has written, its 400 is put to the test with 1.0.
     """
 
-    def __init__(self, settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock) -> None:
-        """`headers`: those that the configuration adds."""
-        super().__init__(settings, **_request(settings, {**headers, **HEADERS_V2}, clock), clock=clock)
-        self._name = settings.name
+    def __init__(
+        self, settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock, families: Families
+    ) -> None:
+        """`headers`: those that the configuration adds; `families`: what series are described with."""
+        super().__init__(settings, {**headers, **HEADERS_V2}, clock)
         self._first = {**headers, **HEADERS}
         self._first_only = False
         self._confirmed = False
         self._short = False
-        self._translator = Translator()
+        self._translator = Translator(families)
 
-    async def send(self, body: bytes, tenant: str = "", attempt: int = 0) -> Outcome:
-        """See `Client.send`."""
+    @property
+    def describes(self) -> bool:
+        """See `RemoteWriteClient`."""
+        return self._first_only
+
+    async def _send(self, body: bytes, tenant: str, attempt: int) -> Outcome:
         if tenant and not valid_tenant(tenant):
             return invalid_tenant(tenant)
         if self._first_only:
@@ -67,6 +104,8 @@ class RemoteWrite2Client(PushClient):
             translated = self._translator.translate(body)
         except (BadRecord, InvalidLabels) as error:
             return Rejected("unreadable", str(error), 0)
+        if not translated.block:
+            return Delivered()  # exemplars without their samples: no receiver takes them
         answer = await self._post(translated.block, with_tenant(self._headers, tenant), attempt)
         written = Written.said(answer.headers)
         self._confirmed = self._confirmed or written is not None
@@ -105,12 +144,14 @@ class RemoteWrite2Client(PushClient):
         return Delivered(unwritten)
 
 
-def remote_write_client(settings: RemoteWriteConfig, clock: Clock) -> PushClient:
+def remote_write_client(
+    settings: RemoteWriteConfig, clock: Clock, families: Families | None = None
+) -> RemoteWriteClient:
     """A client for one `remote_write` entry. Reserved headers are refused when the configuration is read."""
     configured = {name: value.reveal() for name, value in settings.headers.items()}
     if settings.protobuf_message == V2:
-        return RemoteWrite2Client(settings, configured, clock)
-    return PushClient(settings, **_request(settings, configured | HEADERS, clock), clock=clock)
+        return RemoteWrite2Client(settings, configured, clock, families or Families(clock))
+    return RemoteWriteClient(settings, configured | HEADERS, clock)
 
 
 class _Request(TypedDict):
@@ -120,6 +161,7 @@ class _Request(TypedDict):
     profile: Profile
     signer: Signer | None
     attempts: str
+    spread: bool
 
 
 def _request(settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clock) -> _Request:
@@ -130,7 +172,16 @@ def _request(settings: RemoteWriteConfig, headers: Mapping[str, str], clock: Clo
         "profile": PROFILES[settings.profile],
         "signer": signer_of(settings, clock),
         "attempts": _ATTEMPT,
+        "spread": settings.round_robin_dns,
     }
+
+
+def _shown(body: bytes) -> str:
+    """A body for people, as far as one wants to read it."""
+    try:
+        return write_request.text(compression.decompress(body))[:_MOST_SHOWN]
+    except BadRecord as error:
+        return f"{len(body)} bytes that cannot be read ({error})"
 
 
 def _has_data(sent: Translated) -> bool:

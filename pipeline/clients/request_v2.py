@@ -10,6 +10,7 @@ be, every reader takes it, and equal lengths can be written without a step for e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +21,11 @@ from topics import compression, wire, write_request
 from topics.write_request import ONE_SAMPLE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from pipeline.clients.families import Families
     from topics.labels import LabelPairs
 
 MEMO_BYTES = 48 * 1024 * 1024
@@ -67,19 +69,23 @@ class _Refs:
 class Translator:
     """One backend's. Remembers symbols and series within bounds; all is forgotten when there are too many symbols."""
 
-    def __init__(self, memo_bytes: int = MEMO_BYTES, symbols_bytes: int = SYMBOLS_BYTES) -> None:
+    def __init__(self, families: Families, memo_bytes: int = MEMO_BYTES, symbols_bytes: int = SYMBOLS_BYTES) -> None:
+        """`families`: what is known of metrics; what a body itself says of them is added to it."""
         self._memo_bytes = memo_bytes
         self._symbols_limit = symbols_bytes
-        self._families: dict[str, tuple[int, str, str]] = {}
+        self._families = families
         self._forget()
 
     def translate(self, block: bytes) -> Translated:
         """A snappy block of a WriteRequest. Raises BadRecord, InvalidLabels."""
         if self._symbols_bytes > self._symbols_limit:
             self._forget()
-        series, metadata = write_request.split_all(compression.decompress(block))
-        for raw in metadata:
-            self._learn(raw)
+        body = compression.decompress(block)
+        series, metadata = write_request.split_all(body)
+        if metadata:
+            self._families.hear(body)
+        if self._families.version != self._version:
+            self._describe()
         building = _Building()
         known = self._series.known.get
         for raw in series:
@@ -89,8 +95,10 @@ class Translator:
                 found = self._read(raw, building, key)
             if found is not None:
                 building.ordinary(found, raw[-ONE_SAMPLE_BYTES:])
+        building.attach()
+        abouts = {name: self._abouts[self._described[name]] for name in building.names()}
         return Translated(
-            compression.compress(building.body(self._texts, self._abouts)),
+            compression.compress(building.body(self._texts, abouts)) if abouts else b"",
             building.samples,
             building.histograms,
             building.exemplars,
@@ -100,21 +108,24 @@ class Translator:
         self._symbols_bytes = 0
         self._ids: dict[str, int] = {"": 0}
         self._texts: list[bytes] = [wire.field(4, b"")]
-        self._forget_series()
-
-    def _forget_series(self) -> None:
-        # of the labels and of the first sample's tag and length → the metadata, and the references of the labels
+        # of the labels and of the first sample's tag and length → the number of the name, the references of the labels
         self._series: Memo[tuple[int, bytes]] = Memo(self._memo_bytes)
+        self._names: dict[str, int] = {}
+        self._describe()
+
+    def _describe(self) -> None:
+        """Look up anew what every name known is described with."""
+        self._version = self._families.version
         self._abouts: list[_About] = [_About(0, 0, 0)]
         self._about: dict[str, int] = {}
+        self._described = [self._about_of(name) for name in self._names]  # by number of the name
 
-    def _learn(self, raw: bytes) -> None:
-        """Metadata holds for the family from now on; what was remembered with other metadata is forgotten."""
-        family, kind, help_text, unit = write_request.decode_metadata(raw)
-        about = kind, help_text, unit
-        if self._families.get(family) != about:
-            self._families[family] = about
-            self._forget_series()
+    def _name(self, name: str) -> int:
+        number = self._names.get(name)
+        if number is None:
+            number = self._names[name] = len(self._names)
+            self._described.append(self._about_of(name))
+        return number
 
     def _read(self, raw: bytes, building: _Building, key: bytes) -> tuple[int, bytes] | None:
         """A series that is not known. None: it is no ordinary one, and was added whole."""
@@ -122,7 +133,7 @@ class Translator:
             raw = write_request.labels_first(raw)
         end = write_request.labels_end(raw)
         pairs = write_request.decode_labels(raw[:end])
-        found = self._about_of(dict(pairs).get("__name__", "")), self._refs(pairs)
+        found = self._name(dict(pairs).get("__name__", "")), self._refs(pairs)
         rest = raw[end:]
         if len(rest) == ONE_SAMPLE_BYTES and rest[0] == 0x12 and rest[1] == _SAMPLE_REST:
             return self._series.add(key, found)
@@ -164,10 +175,11 @@ class Translator:
     def _about_of(self, name: str) -> int:
         """The number of the metadata of the family that a series belongs to; 0: none is known."""
         for family in _families(name):
-            if family in self._families:
+            about = self._families.about(family)
+            if about is not None:
                 number = self._about.get(family)
                 if number is None:
-                    kind, help_text, unit = self._families[family]
+                    kind, help_text, unit = about
                     number = self._about[family] = len(self._abouts)
                     self._abouts.append(_About(kind, self._symbol(help_text), self._symbol(unit)))
                 return number
@@ -180,13 +192,18 @@ class _Building:
     def __init__(self) -> None:
         self.samples = self.histograms = self.exemplars = 0
         self._ids: list[bytes] = []
-        self._parts: list[tuple[int, int, bytes | list[_Refs | bytes]]] = []  # references, metadata, what follows
+        self._parts: list[tuple[int, int, bytes | list[_Refs | bytes]]] = []  # references, name, what follows
+        self._loose: dict[bytes, list[tuple[bytes, bytes]]] = {}  # exemplars that came without a sample, by references
+
+    def names(self) -> set[int]:
+        """The numbers of the names of its series; empty when there are none."""
+        return {name for _, name, _ in self._parts}
 
     def ordinary(self, found: tuple[int, bytes], sample: bytes) -> None:
         """A series with one sample."""
-        about, refs = found
+        name, refs = found
         self._ids.append(refs)
-        self._parts.append((len(refs) >> 2, about, sample))
+        self._parts.append((len(refs) >> 2, name, sample))
         self.samples += 1
 
     def special(
@@ -197,31 +214,59 @@ class _Building:
         exemplars: list[tuple[bytes, bytes]],
     ) -> None:
         """Any other series. Samples and histograms may not stand in one message: they become two."""
+        if not samples and not histograms:
+            self._loose.setdefault(found[1], []).extend(exemplars)
+            return
         self.samples += len(samples)
         self.histograms += len(histograms)
         self.exemplars += len(exemplars)
-        if samples or not histograms:
+        if samples:
             self._special(found, samples, exemplars)
             exemplars = []
         if histograms:
             self._special(found, [_HISTOGRAM_TAG + wire.varint(len(one)) + one for one in histograms], exemplars)
 
     def _special(self, found: tuple[int, bytes], fields: list[bytes], exemplars: list[tuple[bytes, bytes]]) -> None:
-        about, refs = found
+        name, refs = found
         self._ids.append(refs)
         follows: list[_Refs | bytes] = [*fields]
         for labels, rest in exemplars:
             self._ids.append(labels)
             follows.append(_Refs(_EXEMPLAR_TAG, len(labels) >> 2, rest))
-        self._parts.append((len(refs) >> 2, about, follows))
+        self._parts.append((len(refs) >> 2, name, follows))
 
-    def body(self, texts: list[bytes], abouts: list[_About]) -> bytes:
-        """The whole message."""
+    def attach(self) -> None:
+        """Exemplars that came alone go to the last message of their series: none may be without a sample or histogram.
+
+        Those whose series has no sample in the request are left out: no receiver takes them.
+        """
+        if not self._loose:
+            return
+        ids, parts, self._ids, self._parts = self._ids, self._parts, [], []
+        sizes = [
+            1 + (0 if isinstance(last, bytes) else sum(isinstance(one, _Refs) for one in last)) for *_, last in parts
+        ]
+        begins = [end - size for end, size in zip(accumulate(sizes), sizes, strict=True)]
+        wanted = {at: loose for refs, at in {ids[at]: at for at in begins}.items() if (loose := self._loose.get(refs))}
+        for (count, name, follows), begin, size in zip(parts, begins, sizes, strict=True):
+            self._ids += ids[begin : begin + size]
+            exemplars = wanted.get(begin)
+            if exemplars is None:
+                self._parts.append((count, name, follows))
+                continue
+            self._ids += [labels for labels, _ in exemplars]
+            own: list[_Refs | bytes] = [follows] if isinstance(follows, bytes) else follows
+            own += [_Refs(_EXEMPLAR_TAG, len(labels) >> 2, rest) for labels, rest in exemplars]
+            self._parts.append((count, name, own))
+            self.exemplars += len(exemplars)
+
+    def body(self, texts: list[bytes], abouts: Mapping[int, _About]) -> bytes:
+        """The whole message. `abouts`: what the series of each name are described with, by the name's number."""
         ids = np.frombuffer(b"".join(self._ids), np.uint32)
         used = np.zeros(len(texts), np.bool_)
         used[ids] = True
-        for about in {about for _, about, _ in self._parts}:
-            used[[abouts[about].help, abouts[about].unit]] = True
+        for about in abouts.values():
+            used[[about.help, about.unit]] = True
         used[0] = True
         symbols = np.flatnonzero(used)
         place = np.zeros(len(texts), np.uint32)
@@ -229,25 +274,27 @@ class _Building:
         width = 2 if len(symbols) <= _TWO_BYTES else 3
         refs = _encode(place[ids], width)
         out = [texts[number] for number in symbols.tolist()]
-        out += _series(self._parts, refs, width, [_metadata(about, place) for about in abouts])
+        out += _series(self._parts, refs, width, {name: _metadata(about, place) for name, about in abouts.items()})
         return b"".join(out)
 
 
 def _series(
-    parts: list[tuple[int, int, bytes | list[_Refs | bytes]]], refs: bytes, width: int, abouts: list[bytes]
+    parts: list[tuple[int, int, bytes | list[_Refs | bytes]]], refs: bytes, width: int, abouts: Mapping[int, bytes]
 ) -> Iterator[bytes]:
-    """The series as fields; `refs` holds all references in their order, `width` bytes each."""
+    """The series as fields; `refs` holds all references in their order, `width` bytes each.
+
+    `abouts`: the field of metadata by the number of the name; empty where nothing is known.
+    """
     heads: dict[tuple[int, int], bytes] = {}
     at = 0
-    for count, about, follows in parts:
+    for count, name, follows in parts:
         labels = refs[at : at + count * width]
         at += len(labels)
         if isinstance(follows, bytes):
             rest = follows
         else:
             rest, at = _special(follows, refs, width, at)
-        if about:
-            rest += abouts[about]
+        rest += abouts[name]
         shape = count, len(rest)
         head = heads.get(shape)
         if head is None:
@@ -286,7 +333,7 @@ def _metadata(about: _About, place: NDArray[np.uint32]) -> bytes:
         for number, value in ((1, about.kind), (3, int(place[about.help])), (4, int(place[about.unit])))
         if value
     )
-    return _METADATA_TAG + wire.varint(len(fields)) + fields
+    return _METADATA_TAG + wire.varint(len(fields)) + fields if fields else b""
 
 
 def _families(name: str) -> Iterator[str]:

@@ -161,7 +161,9 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "headers": "Headers of every request; values are treated as secrets.",
         "write_relabel_configs": f"For series on their way to this backend. {_RULES}",
         "queue_config": "Size of requests, delays between attempts.",
-        "metadata_config": "Accepted; headrace sends no metadata yet.",
+        "metadata_config": "Type, help and unit of metrics.",
+        "round_robin_dns": "Whether each new connection goes to a random one of the host's addresses.",
+        "failed_request_logging": "Whether requests that fail are logged, series by series, at the level debug.",
     }
     | _CATCHING_UP,
     cloud_auth.SigV4Config: {
@@ -218,7 +220,11 @@ MEANINGS: dict[type[Section], dict[str, str]] = {
         "max_backoff": "The longest delay, unless the backend asks for more.",
         "retry_on_http_429": "Accepted; headrace always repeats, for ever, with the backend's Retry-After.",
     },
-    remote_write.MetadataConfig: {"send": "Accepted; headrace sends no metadata yet."},
+    remote_write.MetadataConfig: {
+        "send": "Whether it is sent at all: by itself with 1.0, with each series with 2.0.",
+        "send_interval": "How often each metric family is described, with 1.0.",
+        "max_samples_per_send": "The most metric families in a request, with 1.0.",
+    },
     logs.LogsConfig: {
         "clients": "The backends for lines.",
         "positions": "The positions file that is taken over into Kafka once, Promtail's or headrace's own.",

@@ -13,7 +13,7 @@ from pipeline.config.environment import ExpandedSecret
 from pipeline.config.http import RESERVED_HEADERS, URL, HttpClientConfig, redacted_url, unknown_scheme
 from pipeline.config.recovery import ANY_ORDER, EARLIEST, Recovery, StartFrom, recovery_faults
 from pipeline.config.relabel import RelabelField
-from pipeline.config.section import Fault, Foreign, NotYet, Section, faults
+from pipeline.config.section import Fault, Foreign, Section, faults
 from pipeline.config.units import Boolean, Duration, Integer, Text, above_zero, between
 
 CLOUDS = ("sigv4", "azuread", "google_iam")
@@ -52,19 +52,13 @@ class QueueConfig(Section):
 
 
 class MetadataConfig(Section):
-    """`metadata_config`: headrace sends no metadata of its own yet, whatever `send` says."""
+    """`metadata_config`: type, help and unit of metrics, by themselves (1.0) or with each series (2.0)."""
 
     send: Boolean = True
+    send_interval: Annotated[Duration, above_zero("1m")] = 60.0
+    max_samples_per_send: Annotated[Integer, between(1, None, "the default is 2000")] = 2000
 
-    FOREIGN: ClassVar[dict[str, Foreign]] = {
-        "send_interval": NotYet(("1m", "60s")),
-        "max_samples_per_send": NotYet(("2000", "500")),
-    }
-
-    def warnings(self) -> Iterator[Fault]:
-        """What was asked for in so many words is not done in silence."""
-        if self.send and "send" in self.model_fields_set:
-            yield Fault("headrace sends no metadata of metrics yet", "remove the key", ("send",))
+    FOREIGN: ClassVar[dict[str, Foreign]] = {}
 
 
 BackendProfile = Literal["generic", "prometheus", "mimir", "thanos", "victoriametrics", "amp", "azure"]
@@ -114,14 +108,13 @@ class RemoteWriteConfig(HttpClientConfig):
     queue_config: QueueConfig = QueueConfig()
     metadata_config: MetadataConfig = MetadataConfig()
     enable_http2: Boolean = False
+    round_robin_dns: Boolean = False
+    failed_request_logging: Boolean = False
 
     # A bare `sigv4:` is what AWS's default chain needs.
     BARE: ClassVar[frozenset[str]] = HttpClientConfig.BARE | frozenset(CLOUDS)
 
-    FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN | {
-        "round_robin_dns": NotYet(("false",)),
-        "failed_request_logging": NotYet(("false",)),
-    }
+    FOREIGN: ClassVar[dict[str, Foreign]] = HttpClientConfig.FOREIGN
 
     def faults(self) -> Iterator[Fault]:
         """One way to say who we are."""

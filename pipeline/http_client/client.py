@@ -24,6 +24,7 @@ from pipeline.http_client.oauth2 import MOST_BYTES as MOST_TOKEN_BYTES
 from pipeline.http_client.oauth2 import Token, TokenAnswer, Tokens
 from pipeline.http_client.proxy import Proxies
 from pipeline.http_client.reply import MAX_HEAD_BYTES, BadReply
+from pipeline.http_client.spread import SpreadingResolver
 from pipeline.http_client.tls import TLSContext
 
 if TYPE_CHECKING:
@@ -51,9 +52,12 @@ class HttpClient:
         buffers: Buffers | None = None,
         proxies: Proxies | None = None,
         clock: Clock | None = None,
+        spread: bool = False,
     ) -> None:
+        """`spread`: each new connection goes to a random one of the host's addresses, as these are by then."""
         self._follows = config.follow_redirects
         self._connections = connections
+        self._spread = spread
         self._credentials = Credentials(config)
         self._tls = TLSContext(config.tls_config)
         self._proxies = proxies or Proxies(config)
@@ -67,7 +71,12 @@ class HttpClient:
             self._tokens = Tokens(config.oauth2, self._token_client._ask_token, clock or SystemClock())  # noqa: SLF001  its own class
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=DNS_CACHE_S)
+        connector = aiohttp.TCPConnector(
+            limit=self._connections,
+            ttl_dns_cache=DNS_CACHE_S,
+            use_dns_cache=not self._spread,
+            resolver=SpreadingResolver() if self._spread else None,
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from unittest.mock import ANY
 
@@ -15,6 +16,7 @@ from pipeline.clients.remote_write import remote_write_client
 from pipeline.clock import SystemClock
 from pipeline.config.logs import LokiClientConfig
 from pipeline.config.remote_write import RemoteWriteConfig
+from pipeline.http_client.spread import SpreadingResolver
 from tests.support.receiver import Answer, Receiver, bodies
 from topics import compression, push_request, write_request
 from topics.pb.write_request_v2_pb2 import Request
@@ -332,3 +334,29 @@ async def test_what_cannot_be_translated_is_rejected_unsent(receiver):
     async with second(receiver.url) as client:
         assert await client.send(b"\xff\xff") == Rejected("unreadable", ANY, 0)
     assert receiver.seen == []
+
+
+@pytest.mark.parametrize("message", ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"])
+async def test_failed_requests_are_shown_where_that_is_asked_for(receiver, message, caplog):
+    caplog.set_level(logging.DEBUG)
+    receiver.script = lambda request, body: Answer(503, "busy")
+    for asked in (False, True):
+        async with remote_write(receiver.url, protobuf_message=message, failed_request_logging=asked) as client:
+            await client.send(SAMPLE)
+        assert any('name: "__name__"' in record.getMessage() for record in caplog.records) == asked
+
+
+async def test_connections_are_spread_where_that_is_asked_for(receiver, monkeypatch):
+    asked: list[str] = []
+    resolve = SpreadingResolver.resolve
+
+    async def noted(self, host, *more, **named):
+        asked.append(host)
+        return await resolve(self, host, *more, **named)
+
+    monkeypatch.setattr(SpreadingResolver, "resolve", noted)
+    url = receiver.url.replace("127.0.0.1", "localhost")
+    for spread, expected in ((False, []), (True, ["localhost"])):
+        async with remote_write(url, round_robin_dns=spread) as client:
+            assert await client.send(b"x") == Delivered()
+        assert asked == expected

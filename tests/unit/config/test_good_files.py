@@ -140,10 +140,10 @@ def test_a_servers_own_sections_are_warned_of(prometheus):
         (25, "alerting"),
         (102, "remote_write[0].queue_config.batch_send_deadline"),
         (105, "remote_write[0].queue_config.retry_on_http_429"),
-        (113, "remote_read"),
-        (116, "storage"),
-        (120, "tracing"),
-        (123, "otlp"),
+        (117, "remote_read"),
+        (120, "storage"),
+        (124, "tracing"),
+        (127, "otlp"),
     ]
     words = {note.path: note.message for note in prometheus.notes}
     assert words["rule_files"] == "headrace does not evaluate rules; keep them in your Prometheus"
