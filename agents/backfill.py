@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from agents.delivery import Delivery
     from agents.ledger import Ledger
     from pipeline.clock import Clock
+    from pipeline.config.logs import LokiClientConfig
+    from pipeline.config.remote_write import RemoteWriteConfig
     from pipeline.telemetry.metrics import Telemetry
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,11 @@ class Policy:
 
     fresh_first: bool = False
     window_s: float | None = None
+
+
+def policy(settings: RemoteWriteConfig | LokiClientConfig) -> Policy:
+    """What the configuration says of a backend."""
+    return Policy(settings.recovery == "fresh_first", settings.out_of_order_time_window or None)
 
 
 @dataclass(slots=True)
@@ -103,7 +110,7 @@ class Backfill:
         self._settled = 0
         self._progress: deque[tuple[float, int]] = deque(maxlen=_RATE_S)
         self._left = telemetry.gauge(catalogue.AGENT_BACKFILL)
-        commits.register(SECTION, self.encode, self.restore)
+        commits.register(SECTION, self.encode, self.restore, required=True)
 
     # -- what travels with the commits
 
@@ -175,18 +182,26 @@ class Backfill:
             log.exception("a fault in headrace itself; the process ends, nothing of this is committed")
             self.failure = error
 
-    async def halt(self, drain_s: float) -> None:
-        """Let requests in flight end, cut the others, begin none. What has its outcome may be committed afterwards."""
+    def stop(self) -> set[asyncio.Task[None]]:
+        """Begin nothing more until partitions are dealt again; what runs is answered, and ends with its request."""
         self._halted = True
         for past in self._pasts.values():
             past.lane.stop()
-        running = set(self._running)
+        return set(self._running)
+
+    async def finish(self, drain_s: float) -> None:
+        """Let requests in flight end, cut the others. What has its outcome may be committed afterwards."""
+        running = self.stop()
         if running:
             _, late = await asyncio.wait(running, timeout=drain_s)
             for task in late:
                 task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=1.0)
+
+    def interrupt_waiting(self) -> None:
+        """After an exchange of the delivery: lanes between two attempts begin anew with it at once."""
+        for past in self._pasts.values():
+            if past.lane.state in (State.RETRYING, State.PAUSED):
+                past.lane.begin_anew()
 
     def forget(self, ours: Collection[int]) -> None:
         """No others than these are ours now."""
@@ -198,6 +213,21 @@ class Backfill:
     def lanes(self) -> list[Lane]:
         """The lanes that have something to do."""
         return [past.lane for past in self._pasts.values() if past.spans]
+
+    @property
+    def oldest_s(self) -> float | None:
+        """Unix seconds of the oldest record that is left, as far as it is known."""
+        known = [past.oldest_s for past in self._pasts.values() if past.spans and past.oldest_s is not None]
+        return min(known, default=None)
+
+    @property
+    def waiting(self) -> list[tuple[int, float, int]]:
+        """Of each partition with something left: its number, the time (Unix seconds) and offset of the first record."""
+        return [
+            (number, past.oldest_s, past.spans.first.start)
+            for number, past in self._pasts.items()
+            if past.spans and past.oldest_s is not None
+        ]
 
     def left(self, partition: int) -> int:
         """Records of a partition that are left."""
@@ -218,9 +248,7 @@ class Backfill:
             "records_left": left,
             "records_per_second": round(rate, 1),
             "eta_s": round(left / rate, 1) if rate else (None if left else 0.0),
-            "oldest_s": min(
-                (past.oldest_s for past in self._pasts.values() if past.spans and past.oldest_s), default=None
-            ),
+            "oldest_s": self.oldest_s,
             "partitions": {
                 str(number): {"records_left": past.spans.records, "spans": [[one.start, one.end] for one in past.spans]}
                 for number, past in sorted(self._pasts.items())

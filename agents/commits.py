@@ -41,6 +41,7 @@ class _Section:
     encode: Encode
     restore: Restore
     shrink: Shrink | None
+    required: bool
 
 
 class Watcher:
@@ -77,15 +78,18 @@ class Commits:
         self._room = METADATA_BYTES
         self._told: set[int] = set()
 
-    def register(self, name: str, encode: Encode, restore: Restore, *, shrink: Shrink | None = None) -> None:
+    def register(
+        self, name: str, encode: Encode, restore: Restore, *, shrink: Shrink | None = None, required: bool = False
+    ) -> None:
         """A section.
 
         `encode(partition, offset)`: what is true when everything below `offset` has its outcome; None: nothing.
         `restore(partition, offset, section)`: called at every assignment for each partition that is ours, before any
         of its records is processed; the committed offset and what `encode` gave then, None where there is none.
         `shrink(section, size_bytes)`: the section once more, in no more than that as JSON, when all do not fit.
+        `required`: rather no commit than one without it: it says what is still to be delivered.
         """
-        self._sections[name] = _Section(encode, restore, shrink)
+        self._sections[name] = _Section(encode, restore, shrink, required)
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` from now on."""
@@ -108,7 +112,8 @@ class Commits:
             if partition not in self._told:
                 self._told.add(partition)
                 log.error("partition %d: %d bytes are too many to be kept beside its offset", partition, len(text))
-            return ""
+            found = {name: section for name, section in found.items() if self._sections[name].required}
+            return orjson.dumps({"v": VERSION, **found}).decode() if found else ""
         return text.decode()
 
     def too_large(self) -> None:

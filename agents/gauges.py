@@ -13,6 +13,7 @@ from pipeline.telemetry import catalogue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agents.backfill import Backfill
     from pipeline.clock import Clock
     from pipeline.telemetry.metrics import Telemetry
 
@@ -31,16 +32,16 @@ class Gauges:
         self._oldest = telemetry.gauge(catalogue.AGENT_OLDEST).labels(backend)
         self._state = telemetry.gauge(catalogue.AGENT_STATE)
 
-    async def measure(self, app: Any, lanes: Mapping[Any, Lane], clock: Clock) -> None:
+    async def measure(self, app: Any, lanes: Mapping[Any, Lane], backfill: Backfill, clock: Clock) -> None:
         """Ask the broker where the partitions end, at most ASK_S. While no broker answers the last lag stands.
 
         What a fetch brought along as the end would not do: a partition whose lane is full is not fetched.
         """
         now_s = clock.now()
-        ages = [now_s - lane.oldest_s for lane in lanes.values() if lane.oldest_s is not None]
-        self.oldest_s = max(ages, default=0.0)
+        oldest = [backfill.oldest_s, *(lane.oldest_s for lane in lanes.values())]
+        self.oldest_s = max((now_s - each for each in oldest if each is not None), default=0.0)
         self._oldest.set(self.oldest_s)
-        state, _, _ = overall(lanes.values())
+        state, _, _ = overall([*lanes.values(), *backfill.lanes])
         for each in State:
             self._state.labels(self._backend, str(each)).set(each is state)
         try:
@@ -48,7 +49,8 @@ class Gauges:
                 ends = await app.consumer.highwaters(*app.consumer.assignment())
         except (TimeoutError, KafkaError):
             return
-        self._show({tp.partition: self._behind(app, tp, end, lanes.get(tp)) for tp, end in ends.items()})
+        behind = {tp.partition: self._behind(app, tp, end, lanes.get(tp)) for tp, end in ends.items()}
+        self._show({number: records + backfill.left(number) for number, records in behind.items()})
         self.measured_s = now_s
 
     @staticmethod

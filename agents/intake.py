@@ -16,11 +16,13 @@ from faust.types import TP
 
 from agents.batch import Record
 from agents.commits import Watcher
+from agents.fresh import leap
 from agents.lane import Interrupted, Lane, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents.backfill import Backfill
     from agents.commits import Commits
     from agents.delivery import Delivery
     from pipeline.clock import Clock
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 
 class Intake(Watcher):
     """All partitions of one app. `delivery` may be exchanged at any time; lanes take it up with their next batch.
+    With a `backfill`, what is old may be left to it.
 
     `pace_s`: the shortest time between the beginnings of two requests of a partition while records keep coming; a
     record that comes later than that goes at once. `drain_s`: how long a request in flight may still take when
@@ -47,7 +50,9 @@ class Intake(Watcher):
         self._busy: dict[TP, asyncio.Task[None]] = {}
         self._commits: Commits = app.transport.commits
         self._commits.watch(self)
+        self.backfill: Backfill | None = None
         self.assigned = False  # whether the group dealt us partitions (or none) once
+        self._ours: set[TP] = set()
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
@@ -84,7 +89,10 @@ class Intake(Watcher):
             holder.generation = events[0].message.generation_id
             holder.horizon = self._app.consumer.highwater(holder.tp) or 0
             lane.resume()
-        records = [self._record(event, holder.horizon) for event in events if lane.wants(event.message.offset)]
+        wanted = [event for event in events if lane.wants(event.message.offset)]
+        if wanted and await self._leap(holder, lane, wanted):
+            wanted = []
+        records = [self._record(event, holder.horizon) for event in wanted]
         if records:
             lane.oldest_s = records[0].timestamp_s
             holder.started_s = self._clock.monotonic()
@@ -93,6 +101,15 @@ class Intake(Watcher):
             if lane.wants(event.message.offset):
                 break  # cut off: this one and all after it come again
             event.ack()
+
+    async def _leap(self, holder: _Holder, lane: Lane, wanted: list[Any]) -> bool:
+        """Whether these, and all that follow them by now, were left to the backfill."""
+        if self.backfill is None or holder.tp is None:
+            return False
+        first = wanted[0]
+        return await leap(
+            self._app, self.backfill, holder.tp, lane, wanted, ours=lambda: self._fresh(first) and not lane.stopped
+        )
 
     async def _process(self, holder: _Holder, lane: Lane, records: list[Record]) -> None:
         """Work until all is settled, or it is cut. A task of its own, so that it can be cut without the actor."""
@@ -115,6 +132,8 @@ class Intake(Watcher):
         while True:
             delivery = self.delivery
             try:
+                if self.backfill is not None:
+                    await self.backfill.admit(lane, records[-1].timestamp_s)
                 await delivery.process(lane, [record for record in records if lane.wants(record.offset)], settled)
                 return
             except Interrupted:
@@ -169,19 +188,24 @@ class Intake(Watcher):
 
     async def _on_assigned(self, app: Any, assigned: Iterable[TP], **_: Any) -> None:
         self.assigned = True
+        self._ours = set(assigned)
         self._commits.deal(tp.partition for tp in assigned)
+        if self.backfill is not None:
+            self.backfill.forget({tp.partition for tp in assigned})
 
     async def _on_revoked(self, app: Any, revoked: Iterable[TP], **_: Any) -> None:
         await self._settle(set(revoked))
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
-        await self._settle(set(self.lanes))
+        await self._settle(self._ours | self.lanes.keys())
 
     async def _settle(self, tps: set[TP]) -> None:
         """The flow is suspended: let requests in flight end, cut the others, commit what has its outcome."""
         for tp in tps & self.lanes.keys():
             self.lanes[tp].stop()
-        running = [task for tp, task in self._busy.items() if tp in tps]
+        running = {task for tp, task in self._busy.items() if tp in tps}
+        if self.backfill is not None:
+            running |= self.backfill.stop()
         if running:
             _, late = await asyncio.wait(running, timeout=self._drain_s)
             for task in late:
@@ -192,6 +216,8 @@ class Intake(Watcher):
         offsets = {
             tp: lane.next_offset for tp, lane in self.lanes.items() if tp in tps and lane.next_offset is not None
         }
+        requested = self._commits.requested
+        offsets |= {tp: requested[tp.partition] for tp in tps - offsets.keys() if tp.partition in requested}
         away = self._app.transport.contact.away
         if offsets and away:
             log.warning("%s; what was delivered since the last commit will come twice", away)
@@ -218,12 +244,16 @@ class Intake(Watcher):
         for lane in self.lanes.values():
             if lane.state in (State.RETRYING, State.PAUSED):
                 lane.begin_anew()
+        if self.backfill is not None:
+            self.backfill.interrupt_waiting()
 
     def nudge_others(self, lane: Lane) -> None:
         """The backend took something from `lane`: the paused ones need not wait for their next probe."""
         for other in self.lanes.values():
             if other is not lane and other.state is State.PAUSED:
                 other.nudge()
+        if self.backfill is not None:
+            self.backfill.nudge()
 
 
 class _Holder:

@@ -6,18 +6,20 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from agents import backfill as backfills
 from agents import delivery as deliveries
 from agents import start_offset
 from agents.app import agent_topics, create_app, dead_letter_sender, register
+from agents.backfill import Backfill
+from agents.backfill_reader import PastReader
 from agents.commits import Commits
 from agents.deadletter import DeadLetters
-from agents.describe import Describer
 from agents.gauges import Gauges
 from agents.intake import Intake
 from agents.lane import State, overall
 from agents.ledger import Ledger
 from agents.loading import named
-from pipeline.clients.families import Families
+from agents.lookout import Lookout
 from pipeline.config.render import rendered
 from pipeline.lifecycle.kafka_settings import security
 from topics import admin
@@ -79,9 +81,10 @@ class AgentRole:
         self._commits = Commits()
         self._ledger = Ledger(telemetry, name, commits=self._commits, clock=clock)
         self._gauges = Gauges(telemetry, name)
-        self._families = Families(clock)
+        self._lookout = Lookout(self._backend, self._config.kafka, telemetry, clock)
         self._app: AgentApp | None = None
         self._intake: Intake | None = None
+        self._backfill: Backfill | None = None
         self._waiting_for = f"waiting for Kafka at {self._brokers}"
 
     @property
@@ -112,14 +115,15 @@ class AgentRole:
         intake = self._intake = Intake(
             app, delivery, self._clock, pace_s=PACE_S, drain_s=min(DRAIN_S, self._stop_s / 3)
         )
+        backfill = intake.backfill = self._backfill = self._new_backfill(intake)
         register(app, self._config.kafka, self._backend, intake.run)
         try:
             async with asyncio.TaskGroup() as tasks:
                 start = tasks.create_task(app.start(), name="start of the Faust app")
-                describer = Describer(self._backend.name, self._families, self._clock, lambda: intake.delivery)
-                describe = tasks.create_task(describer.run(), name="metadata of metrics")
-                await self._watch(app, intake, stop)
-                describe.cancel()
+                fill = tasks.create_task(backfill.run(), name="backfill")
+                await self._watch(app, intake, backfill, stop)
+                await backfill.finish(min(DRAIN_S, self._stop_s / 3))
+                fill.cancel()
                 start.cancel()
         finally:
             await self._end(app, intake)
@@ -138,12 +142,17 @@ class AgentRole:
         if problems:
             raise ConfigError(problems)
         changed = backend.settings != self._backend.settings
+        moved = backend.redacted_url != self._backend.redacted_url
         self._config, self._backend = config, backend
         if self._intake is not None and changed:
             old = self._intake.delivery
             new = self._new_delivery(backend)
             await new.open()
             self._intake.delivery = new
+            if moved:
+                old.instruments.forget()
+            if self._backfill is not None:
+                self._backfill.policy = backfills.policy(backend.settings)
             self._intake.interrupt_waiting()
             await old.close()
 
@@ -169,6 +178,8 @@ class AgentRole:
             "lag_records": sum(self._gauges.lag.values()),
             "lag_measured": self._gauges.measured_s,
             "oldest_pending_s": self._gauges.oldest_s,
+            "retention_used": self._lookout.expiry.used,
+            "backfill": self._backfill.status() if self._backfill else {},
             "ledger": self._ledger.summary(),
             "partitions": {
                 str(number): {
@@ -183,7 +194,8 @@ class AgentRole:
 
     def _overall(self) -> tuple[str, str, float | None]:
         """The backend's state, and Kafka's where the backend has nothing to say."""
-        state, reason, since = overall(self._intake.lanes.values() if self._intake else ())
+        lanes = [*self._intake.lanes.values()] if self._intake else []
+        state, reason, since = overall(lanes + (self._backfill.lanes if self._backfill else []))
         away = self._away
         if away and state in (State.IDLE, State.DELIVERING):
             return "waiting", away, None
@@ -230,14 +242,15 @@ class AgentRole:
             clock=self._clock,
         )
 
-    async def _watch(self, app: AgentApp, intake: Intake, stop: asyncio.Event) -> None:
+    async def _watch(self, app: AgentApp, intake: Intake, backfill: Backfill, stop: asyncio.Event) -> None:
         """Until `stop`: keep the gauges, and look whether anything crashed: with a main of our own nobody else does."""
         self._waiting_for = f"joining the consumer group {app.conf.id}"
         measure_at = 0.0
         told = False
         while not await self._stopped_within(stop, WATCH_S):
-            if intake.failure is not None:
-                raise AgentFailed(f"partition work failed: {intake.failure!r}") from intake.failure
+            failure = intake.failure or backfill.failure
+            if failure is not None:
+                raise AgentFailed(f"partition work failed: {failure!r}") from failure
             if app.crashed:
                 raise AgentFailed(f"the Kafka consumer failed: {app.crash_reason!r}")
             if bool(self._away) != told:
@@ -245,7 +258,9 @@ class AgentRole:
                 log.warning("%s; waiting", self._away) if told else log.info("Kafka answers again")
             if intake.assigned and not told and self._clock.monotonic() >= measure_at:
                 measure_at = self._clock.monotonic() + MEASURE_S
-                await self._gauges.measure(app, intake.lanes, self._clock)
+                await self._gauges.measure(app, intake.lanes, backfill, self._clock)
+                instruments = intake.delivery.instruments
+                await self._lookout.look(app, intake.lanes, self._commits.positions, backfill.waiting, instruments)
 
     async def _end(self, app: AgentApp, intake: Intake) -> None:
         """Drain, commit, leave the group; in time. Cut short, it loses nothing: the uncommitted comes again."""
@@ -256,8 +271,23 @@ class AgentRole:
             log.warning("Kafka was not left in good order within %g s", self._stop_s)
         finally:
             intake.cut()
-            self._intake = self._app = None
+            self._intake = self._app = self._backfill = None
             await intake.delivery.close()
+
+    def _new_backfill(self, intake: Intake) -> Backfill:
+        kafka = self._config.kafka
+        topic = TopicNames(kafka.prefix).data(self._backend.kind)
+        return Backfill(
+            self._backend.name,
+            lambda: PastReader(topic, kafka.brokers, security(kafka)),
+            delivery=lambda: intake.delivery,
+            live=lambda: {tp.partition: lane for tp, lane in intake.lanes.items()},
+            commits=self._commits,
+            ledger=self._ledger,
+            policy=backfills.policy(self._backend.settings),
+            telemetry=self._telemetry,
+            clock=self._clock,
+        )
 
     def _new_delivery(self, backend: Backend) -> Delivery:
         return deliveries.build(
@@ -268,7 +298,6 @@ class AgentRole:
             on_success=lambda lane: self._intake.nudge_others(lane) if self._intake else None,
             telemetry=self._telemetry,
             clock=self._clock,
-            families=self._families,
         )
 
     @staticmethod

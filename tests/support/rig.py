@@ -6,7 +6,9 @@ journal shows what is lost, what came twice, and what came out of order.
 
 from __future__ import annotations
 
+import secrets
 import sys
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,8 +52,11 @@ class Feed:
         self.partitions = partitions
         self.series = series
         self.sent: dict[int, int] = dict.fromkeys(range(partitions), 0)
+        self.age_s = 0.0  # how old records are when they are written
         self._brokers = brokers
-        self._sequence = dict.fromkeys(range(partitions), 0)
+        self.producer = f"rig-{secrets.token_hex(4)}"
+        self.sequence = dict.fromkeys(range(partitions), 0)
+        self.items = dict.fromkeys(range(partitions), 0)
         self._producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", enable_idempotence=True, linger_ms=5)
 
     async def __aenter__(self) -> Self:
@@ -102,11 +107,19 @@ class Feed:
     async def send(self, partition: int, value: bytes | None, samples: int, *, headers: bool = True, topic: str = ""):
         """One record; the future of its acknowledgement."""
         at = START_MS + self.sent[partition] * 1000
-        sequence = self._sequence[partition]
-        self._sequence[partition] += 1
-        found = RecordHeaders(Kind.METRICS, self.series, samples, at, at, "rig", sequence).encode() if headers else []
+        told = RecordHeaders(
+            *(Kind.METRICS, self.series, samples, at, at, self.producer, self.sequence[partition]),
+            before=self.items[partition],
+        )
+        if headers:
+            self.sequence[partition] += 1
+            self.items[partition] += samples
+        found = told.encode() if headers else []
         key = record_key(partition, self.partitions)
-        return await self._producer.send(topic or self.topic, value, key=key, partition=partition, headers=found)
+        at_ms = int((time.time() - self.age_s) * 1000) if self.age_s else None
+        return await self._producer.send(
+            topic or self.topic, value, key=key, partition=partition, timestamp_ms=at_ms, headers=found
+        )
 
 
 def judge(journals: Iterable[Path], sent: dict[int, int], series: int) -> Verdict:

@@ -179,7 +179,7 @@ async def test_halt_lets_a_request_end_and_begins_no_other(rig):
     rig.client.hook = asked.set
     async with past.running():
         await asked.wait()
-        await past.backfill.halt(5.0)
+        await past.backfill.finish(5.0)
         sent = len(past.sent)
         left = past.backfill.encode(P, 500)
         await asyncio.sleep(0.05)
@@ -207,7 +207,7 @@ async def test_a_request_that_does_not_end_is_cut_and_comes_again():
     rig.client.send = send  # type: ignore[method-assign]
     async with past.running():
         await asked.wait()
-        await past.backfill.halt(0.05)
+        await past.backfill.finish(0.05)
         assert past.backfill.encode(P, 50) == {"spans": [[0, 4]]}
         hang.set()
         past.restore(P, 50, (0, 4))
