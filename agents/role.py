@@ -14,12 +14,14 @@ from agents.backfill import Backfill
 from agents.backfill_reader import PastReader
 from agents.commits import Commits
 from agents.deadletter import DeadLetters
+from agents.describe import Describer
 from agents.gauges import Gauges
 from agents.intake import Intake
 from agents.lane import State, overall
 from agents.ledger import Ledger
 from agents.loading import named
 from agents.lookout import Lookout
+from pipeline.clients.families import Families
 from pipeline.config.render import rendered
 from pipeline.lifecycle.kafka_settings import security
 from topics import admin
@@ -82,6 +84,7 @@ class AgentRole:
         self._ledger = Ledger(telemetry, name, commits=self._commits, clock=clock)
         self._gauges = Gauges(telemetry, name)
         self._lookout = Lookout(self._backend, self._config.kafka, telemetry, clock)
+        self._families = Families(clock)
         self._app: AgentApp | None = None
         self._intake: Intake | None = None
         self._backfill: Backfill | None = None
@@ -120,10 +123,13 @@ class AgentRole:
         try:
             async with asyncio.TaskGroup() as tasks:
                 start = tasks.create_task(app.start(), name="start of the Faust app")
+                describer = Describer(self._backend.name, self._families, self._clock, lambda: intake.delivery)
+                describe = tasks.create_task(describer.run(), name="metadata of metrics")
                 fill = tasks.create_task(backfill.run(), name="backfill")
                 await self._watch(app, intake, backfill, stop)
                 await backfill.finish(min(DRAIN_S, self._stop_s / 3))
                 fill.cancel()
+                describe.cancel()
                 start.cancel()
         finally:
             await self._end(app, intake)
@@ -298,6 +304,7 @@ class AgentRole:
             on_success=lambda lane: self._intake.nudge_others(lane) if self._intake else None,
             telemetry=self._telemetry,
             clock=self._clock,
+            families=self._families,
         )
 
     @staticmethod
