@@ -31,7 +31,7 @@ _LIMITS: dict[str, TypeAdapter[Any]] = {"body_size_limit": TypeAdapter(Size)} | 
 _FLAGS: dict[str, TypeAdapter[Any]] = dict.fromkeys(
     (
         "scrape_native_histograms", "convert_classic_histograms_to_nhcb", "always_scrape_classic_histograms",
-        "extra_scrape_metrics",
+        "extra_scrape_metrics", "start_timestamps",
     ),
     TypeAdapter[Any](Boolean),
 )  # fmt: skip

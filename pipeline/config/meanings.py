@@ -20,6 +20,9 @@ _SCRAPE_DEFAULTS = {
     "always_scrape_classic_histograms": "Whether a histogram that is also native is scraped in its classic form too.",
     "extra_scrape_metrics": "Whether each scrape adds `scrape_timeout_seconds`, `scrape_sample_limit` and "
     "`scrape_body_size_bytes`.",
+    "start_timestamps": "headrace's own: whether samples carry the time at which counting began, for backends that "
+    "speak remote write 2.0. `_created` series of OpenMetrics are such times then, and no series. Reading such targets "
+    "takes longer.",
 }
 _RULES = "Prometheus's relabel rules; see `relabel_config`."
 

@@ -69,3 +69,4 @@ class ScrapeDefaults(Section):
     convert_classic_histograms_to_nhcb: Boolean = False
     always_scrape_classic_histograms: Boolean = False
     extra_scrape_metrics: Boolean = False
+    start_timestamps: Boolean = False

@@ -228,9 +228,12 @@ class SeriesCache:
 
     def _dialect(self, fetched: Fetched) -> Dialect | None:
         """How the lines of this body are read; None when it is not read line by line."""
-        if fetched.protocol == PROTOBUF or self._options.parsing.to_custom_buckets:
+        parsing = self._options.parsing
+        if fetched.protocol == PROTOBUF or parsing.to_custom_buckets:
             return None
-        return OPENMETRICS if fetched.protocol in (OPENMETRICS_0, OPENMETRICS_1) else TEXT
+        if fetched.protocol in (OPENMETRICS_0, OPENMETRICS_1):
+            return None if parsing.start_times else OPENMETRICS
+        return TEXT
 
     def _known(self, dialect: Dialect | None) -> Template | None:
         template = self._template

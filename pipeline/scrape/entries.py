@@ -15,8 +15,8 @@ from pipeline.scrape.scraped import MAX_AHEAD_MS, Counts, SampleLimitExceeded, S
 from pipeline.textparse.histograms import BucketLimitExceeded, limited
 from topics.errors import ScrapeFailed
 from topics.histogram import NativeHistogram, histogram_field
-from topics.record import HISTOGRAMS
-from topics.write_request import STALE_NAN, sample_field, series
+from topics.record import HISTOGRAMS, START_TIMESTAMPS
+from topics.write_request import STALE_NAN, sample_field, series, since
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -130,7 +130,7 @@ class EntryReader:
         """What was read, as fragments at `ts_ms`. `in_order` False: the clock went back, only own timestamps count."""
         raw: dict[int, list[bytes]] = {}
         stamps: dict[int, list[int]] = {}
-        with_histograms: set[int] = set()
+        extras: dict[int, int] = {}
         exemplars = Found()
         for entry, sample, histogram, stamp_ms in self._samples:
             at_ms = ts_ms if stamp_ms is None else stamp_ms
@@ -145,7 +145,10 @@ class EntryReader:
             else:
                 entry.marker = _STALE_FLOAT if histogram.is_float else _STALE
                 content = histogram_field(histogram, at_ms)
-                with_histograms.add(partition)
+                extras[partition] = extras.get(partition, 0) | HISTOGRAMS
+            if sample.start_ms:
+                content = since(content, sample.start_ms)
+                extras[partition] = extras.get(partition, 0) | START_TIMESTAMPS
             raw.setdefault(partition, []).append(series(labels, content))
             stamps.setdefault(partition, []).append(at_ms)
             if sample.exemplars:
@@ -159,7 +162,7 @@ class EntryReader:
                 len(found),
                 min(stamps[partition]),
                 max(stamps[partition]),
-                extras=HISTOGRAMS if partition in with_histograms else 0,
+                extras=extras.get(partition, 0),
             )
             for partition, found in raw.items()
         ]

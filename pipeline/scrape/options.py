@@ -62,6 +62,7 @@ class CacheOptions:
                 native_histograms=config.scrape_native_histograms,
                 classic_too=config.always_scrape_classic_histograms,
                 to_custom_buckets=config.convert_classic_histograms_to_nhcb,
+                start_times=config.start_timestamps,
             ),
         )
 

@@ -399,3 +399,17 @@ scrape_configs:
 """,
     )
     assert job.scrape_native_histograms
+
+
+def test_start_timestamps_of_global_are_the_default_of_the_jobs(tmp_path):
+    jobs = _jobs(
+        tmp_path,
+        """
+global: {start_timestamps: true}
+scrape_configs:
+- job_name: a
+- job_name: b
+  start_timestamps: false
+""",
+    )
+    assert [job.start_timestamps for job in jobs] == [True, False]
