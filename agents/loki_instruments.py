@@ -86,7 +86,7 @@ class LokiInstruments(Instruments):
 
     def _of(self, name: str) -> _Tenant:
         tenant = self._known_tenants.get(name)
-        if tenant is None and len(self._known_tenants) >= MOST_TENANTS:
+        if tenant is None and name != OTHERS and len(self._known_tenants) >= MOST_TENANTS:
             return self._of(OTHERS)
         if tenant is None:
             tenant = self._known_tenants[name] = _Tenant(self._telemetry, self._host, name)
