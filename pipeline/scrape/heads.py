@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from array import array
 from io import BytesIO
-from itertools import chain
+from itertools import chain, compress
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pipeline.scrape.folded import fold, unfold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
 
 # What the C library hands out of its heap; larger ones come from the system page by page, at twenty times the cost.
 _BLOCK_BYTES = 64 * 1024
@@ -43,6 +47,14 @@ class Heads:
         if self._listed is None:
             self._listed = list(self.each())
         return self._listed
+
+    def at(self, lines: NDArray[np.intp]) -> list[bytes]:
+        """Those of some lines, in order."""
+        if self._listed is not None:
+            return [head for head in map(self._listed.__getitem__, lines.tolist()) if head is not None]
+        wanted = np.zeros(sum(map(len, self._sizes)), bool)
+        wanted[lines] = True
+        return [head for head in compress(self.each(), wanted.tolist()) if head is not None]
 
     @property
     def held_bytes(self) -> int:

@@ -65,7 +65,7 @@ class Sheet:
         if not self._folded:
             if self._open is None or not len(self):
                 return
-            self._set(self._open, np.zeros(len(self)), 0)  # nothing that makes series differ
+            _set(self._open, self._values_at, np.zeros(len(self)), 0)  # nothing that makes series differ
             self._folded = fold(self._open)
         self._open = self._hashes = None
 
@@ -210,28 +210,21 @@ class Sheet:
         if not len(self):
             return []
         buffer = self._unfolded() if self._open is None else self._open
-        self._set(buffer, values, ts_ms)
+        _set(buffer, self._values_at, values, ts_ms)
         view = memoryview(buffer)
         return [
             Fragment(partition, view[start:end], count, count, ts_ms, ts_ms)
             for partition, start, end, count in self._slices
         ]
 
-    def _set(self, buffer: bytearray, values: NDArray[np.float64], ts_ms: int) -> None:
-        cells = np.empty((len(self), 2), np.uint64)
-        cells[:, 0] = values.view(np.uint64)
-        cells[:, 1] = stamp(ts_ms)
-        # Every sixteen bytes of the buffer, overlapping: an element for each offset.
-        window = np.ndarray((len(buffer) - 15,), np.complex128, buffer, strides=(1,))
-        window[self._values_at] = cells.view(np.complex128)[:, 0]
-
     def write_stale(self, ts_ms: int) -> list[Fragment]:
         """Every series gets the staleness marker."""
         return self.write(np.full(len(self), STALE_NAN_BITS, np.uint64).view(np.float64), ts_ms)
 
     def write_stale_but(self, kept: NDArray[np.bool_], ts_ms: int) -> list[Fragment]:
-        """The staleness markers of those that are not kept; the sheet is of no more use for anything else."""
-        self.write_stale(ts_ms)
+        """The staleness markers of those that are not kept."""
+        stale = np.full(len(self) - int(kept.sum()), STALE_NAN_BITS, np.uint64).view(np.float64)
+        _set(self._buffer, self._values_at[~kept], stale, ts_ms)
         before = np.argsort(self._values_at)
         ends = self._values_at[before].astype(np.int64) + _VALUE_TO_END
         starts = np.append(0, ends[:-1])
@@ -241,6 +234,16 @@ class Sheet:
             Fragment(partition, b"".join(parts), int(counts[partition]), int(counts[partition]), ts_ms, ts_ms)
             for partition, parts in self._runs(goes, partitions, starts, ends).items()
         ]
+
+
+def _set(buffer: bytearray, places: NDArray[np.int32], values: NDArray[np.float64], ts_ms: int) -> None:
+    """Write values, and one time, at these places."""
+    cells = np.empty((len(places), 2), np.uint64)
+    cells[:, 0] = values.view(np.uint64)
+    cells[:, 1] = stamp(ts_ms)
+    # Every sixteen bytes of the buffer, overlapping: an element for each offset.
+    window = np.ndarray((len(buffer) - 15,), np.complex128, buffer, strides=(1,))
+    window[places] = cells.view(np.complex128)[:, 0]
 
 
 def _raw(labels: bytes) -> bytes:

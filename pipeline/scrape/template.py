@@ -17,7 +17,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import compress
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -172,8 +171,8 @@ class Template:
 
     def comments(self) -> bytes:
         """The lines that are comments, whatever they say."""
-        silent = compress(self.heads.each(), (self.lines == SILENT).tolist())
-        return b"".join([head for head in silent if head and head.startswith(b"#")])
+        silent = self.heads.at(np.flatnonzero(self.lines == SILENT))
+        return b"".join([head for head in silent if head.startswith(b"#")])
 
     def metadata(self) -> dict[str, Metadata]:
         """What the comments say of metric families."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from pipeline.scrape.heads import Heads
@@ -26,12 +27,16 @@ def istio_like(count: int) -> list[bytes]:
 def test_folded_heads_are_the_same_in_the_same_order(heads: list[bytes]) -> None:
     folded = Heads([*heads, None])
     assert list(folded.each()) == [*heads, None]
+    assert folded.at(np.arange(len(heads))) == heads
     folded.fold()
     assert list(folded.each()) == [*heads, None]
+    for some in (np.arange(0, len(heads), 2), np.arange(0)):
+        assert folded.at(some) == [heads[line] for line in some]
     assert list(folded.each()) == [*heads, None], "each scrape asks again"
     assert folded.listed() == [*heads, None]
     folded.fold()
     assert list(folded.each()) == [*heads, None]
+    assert folded.at(np.arange(len(heads))) == heads
     assert folded.size_bytes == sum(map(len, heads))
 
 

@@ -20,6 +20,13 @@ LINES = [
     b'm{zone="a",quantile="1"} 1\n',
     b'm{job2="a",zz="\xc3\xa9"} 1\n',
     b'm{a="x{y",b="} "} 1\n',
+    b'm{le="1",zone="a"} 1\n',
+    b'm{a="1",le="1",zone="a"} 1\n',
+    b'm{le="1"} 1\n',
+    b'm{A="1",le="1"} 1\n',
+    b'm{zone="a",le="1",quantile="2"} 1\n',
+    b'm{zone="a",quantile="2",le="1"} 1\n',
+    b'M:x{zone="a"} 1\n',
 ]
 
 
@@ -58,6 +65,10 @@ def test_they_are_what_the_parser_makes(metric_type: bytes) -> None:
         b'm{a="1"x,b="1"} 1\n',
         b'm{a="1",b="1"x} 1\n',
         b'm",{a="1"} 1\n',
+        b'a="b{c="d"} 1\n',
+        b'm{le="1",le="2"} 1\n',
+        b'm{a="1",le="1",le="2"} 1\n',
+        b'm{a="1",le=""} 1\n',
         b'",m{a="1"} 1\n',
         b'"} 1\n',
         b'm{__name__="x"} 1\n',
