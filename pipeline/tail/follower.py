@@ -81,6 +81,7 @@ class PathFollower:
         self._chain: deque[FileReader] = deque()
         self._left: list[FileReader] = []
         self._flushed: list[Lines] = []
+        self._emptied: list[FileReader] = []  # truncated, and the journal does not know it yet
         self._gone = False
         self._due = False
 
@@ -133,6 +134,7 @@ class PathFollower:
         self._left.clear()
         self._chain.clear()
         self._flushed.clear()
+        self._emptied.clear()
         self._decoder = self._make_decoder()
         self._kept_back = KeptBack(self._decoder)
         self.finished = False
@@ -152,6 +154,9 @@ class PathFollower:
         """Stand one file where it was committed. True: it had been left, read to its end."""
         position = self._journal.store.get(reader.key)
         if position is None or not reader.resume(position):
+            if position is not None and reader.former_offset > position.offset:
+                self._lost(reader.former_offset - position.offset)  # read, not committed, and gone
+                reader.former_offset = 0
             reader.start_anew()
             self._journal.note(reader.position())
             return False
@@ -184,7 +189,7 @@ class PathFollower:
         return self._has_work()
 
     def _has_work(self) -> bool:
-        if self._flushed or self._left or self._gone or self._due:
+        if self._flushed or self._emptied or self._left or self._gone or self._due:
             return True
         return len(self._chain) > 1 or self._chain[0].has_news
 
@@ -200,10 +205,14 @@ class PathFollower:
         if given_up is None:
             return
         self._metrics.truncations.inc()
-        if given_up:
-            self._metrics.lost_bytes.labels("truncated").inc(given_up)
-        log.info("%s was truncated: read from its beginning; %d bytes were gone unread", self.path, given_up)
+        self._lost(given_up)
         self._flushed += self._decoder.flush()
+        self._emptied.append(reader)
+
+    def _lost(self, size: int) -> None:
+        if size:
+            self._metrics.lost_bytes.labels("truncated").inc(size)
+        log.info("%s was truncated: read from its beginning; %d bytes were gone unread", self.path, size)
 
     def _rotated(self, newest: FileReader, now_s: float) -> None:
         """The path is another file now."""
@@ -235,6 +244,9 @@ class PathFollower:
         if self._flushed:
             self._add_lines(batch, self._flushed)
             self._flushed = []
+        for reader in self._emptied:
+            batch.positions.append(self._kept_back.position(reader, done=reader in self._left))
+        self._emptied.clear()
         if self._due:
             self._flush_due(batch, now_s)
         if now_s < self._decoder.resume_s:

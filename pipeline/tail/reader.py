@@ -54,6 +54,7 @@ class FileReader:
         self.skipping = False
         self.resumed = False
         self.cut = 0
+        self.former_offset = 0  # how far the file was read before it was truncated
         self.quiet_since_s = 0.0  # monotonic; kept by the follower
         self._looked_to = 0  # the bytes from offset to here hold no newline
         self._options = options
@@ -139,6 +140,7 @@ class FileReader:
         if not changed:
             return None
         if now.st_size < max(self.offset, self.fingerprint.size) or not self.fingerprint.fits(self.fd):
+            self.former_offset = self.offset
             self.start_anew()
             return unread
         if self.fingerprint.size < HEAD_BYTES and now.st_size > self.fingerprint.size:

@@ -215,3 +215,26 @@ def test_an_error_of_the_file_system_is_said_and_does_not_end_the_tailer(path: P
     path.look(1)
     assert path.read() == ["second"]
     assert path.follower.error == ""
+
+
+def test_the_position_of_an_emptied_file_goes_back_before_anything_new_is_written(path: Path0) -> None:
+    os.truncate(path.log, 0)
+    path.look(1)
+    assert path.read() == []
+    position = path.store.get(path.follower.current.key)
+    assert position is not None
+    assert (position.offset, position.size) == (0, 0)
+
+
+def test_what_was_read_and_is_truncated_before_it_is_committed_counts_as_lost_if_it_never_is(path: Path0) -> None:
+    path.append("12345678\n")
+    path.look(1)
+    assert path.follower.read(path.now_s).lines == 1  # and what it gives is not acknowledged
+    os.truncate(path.log, 0)
+    path.look(1)
+    path.append("new\n")
+    for _ in range(3):  # the journal fails more than once
+        path.follower.rewind([], path.now_s)
+    path.look(1)
+    assert path.read() == ["new"]
+    assert path.telemetry.registry.get_sample_value("headrace_tail_lost_bytes_total", {"reason": "truncated"}) == 9
