@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agents.deadletter import DeadLetters
     from agents.instruments import Instruments
     from agents.ledger import Ledger
+    from agents.merge import Merger
     from agents.pace import Pace
     from pipeline.clients.push import Client
     from pipeline.clock import Clock
@@ -59,6 +60,7 @@ class Deliverer:
         instruments: Instruments,
         clock: Clock,
         on_success: Callable[[Lane], None] = lambda lane: None,
+        merger: Merger | None = None,
     ) -> None:
         self._backend = backend
         self._client = client
@@ -70,6 +72,7 @@ class Deliverer:
         self._backoff = backoff
         self._clock = clock
         self._on_success = on_success
+        self._merger = merger
         self._troubled: WeakSet[Lane] = (
             WeakSet()
         )  # lanes whose last attempt failed; a lane that is given back leaves it
@@ -136,7 +139,8 @@ class Deliverer:
             self._pace.leave()
 
     async def _post(self, lane: Lane, pieces: list[Piece], tries: int) -> Outcome:
-        body = compression.join_blocks([piece.block for piece in pieces])
+        merged = self._merger.body(pieces) if self._merger is not None and not tries else None
+        body = merged or compression.join_blocks([piece.block for piece in pieces])
         if lane.state is State.IDLE:
             lane.show(State.DELIVERING)
         started = self._clock.monotonic()

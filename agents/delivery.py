@@ -17,6 +17,7 @@ from agents.describe import Describing
 from agents.line_drops import LineDrops
 from agents.logs import LogsCodec
 from agents.loki_instruments import LokiInstruments
+from agents.merge import Merger
 from agents.metrics import MetricsCodec
 from agents.pace import MOST, Pace
 from agents.prepare import Prepared, Preparer
@@ -53,6 +54,8 @@ AGE_LIMIT = "sample_age_limit"
 _NEVER_MS = 1 << 62
 BREATH_EVERY_ITEMS = 1000
 """Rules cost up to 0.1 ms for a series never seen before: so often the loop is let go."""
+FRESH_LONGEST_BACKOFF_S = 1.0
+"""With fresh_first what is new is to come at once when the backend is back; a configured value is kept."""
 LOKI_LONGEST_BACKOFF_S = 30.0
 """Promtail's default of five minutes would keep lines waiting long after Loki is back; a configured value is kept."""
 
@@ -254,6 +257,7 @@ def build(
         on_success=on_success,
         instruments=instruments,
         clock=clock,
+        merger=Merger(clock) if backend.kind is Kind.METRICS else None,
     )
     age_s = settings.queue_config.sample_age_limit if isinstance(settings, RemoteWriteConfig) else 0
     age = AgeLimit(backend.kind, age_s, clock) if age_s else None
@@ -332,9 +336,13 @@ def _limits(settings: RemoteWriteConfig | LokiClientConfig) -> Limits:
 def _backoff(settings: RemoteWriteConfig | LokiClientConfig) -> Callable[[], Backoff]:
     if isinstance(settings, RemoteWriteConfig):
         queue = settings.queue_config
-        return lambda: Backoff(queue.min_backoff, queue.max_backoff)
+        longest_s = queue.max_backoff
+        if settings.recovery == "fresh_first" and "max_backoff" not in queue.model_fields_set:
+            longest_s = max(queue.min_backoff, FRESH_LONGEST_BACKOFF_S)
+        return lambda: Backoff(queue.min_backoff, longest_s)
     config = settings.backoff_config
     longest_s = config.max_period
     if "max_period" not in config.model_fields_set:
-        longest_s = max(config.min_period, LOKI_LONGEST_BACKOFF_S)
+        usual_s = FRESH_LONGEST_BACKOFF_S if settings.recovery == "fresh_first" else LOKI_LONGEST_BACKOFF_S
+        longest_s = max(config.min_period, usual_s)
     return lambda: Backoff(config.min_period, longest_s)
