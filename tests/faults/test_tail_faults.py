@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from tests.support.kafka import KafkaPeer
+from tests.support.mounts import with_mounts
 from tests.support.process import Headrace, wait_for
 from tests.support.tail_runs import Writer, acked, arguments, begin, read_up, verdict
 from tests.support.topic_lines import lines_in
@@ -167,6 +169,59 @@ async def test_a_storage_folder_that_nobody_can_write_is_no_matter(
         wait_for("everything", read_up(tailer))
         assert tailer.stop() == 0
     assert await verdict(kafka, kafka_prefix, [writer]) == 0
+
+
+# A disk of 64 KiB at $0, full.
+_FULL_DISK = 'mount -t tmpfs -o size=64k none "$0" && cat /dev/zero > "$0/filler" 2>/dev/null; exec "$@"'
+
+
+def on_a_full_disk(storage: Path) -> tuple[str, ...]:
+    """For `Headrace(argv=…)`."""
+    storage.mkdir()
+    return (*with_mounts(_FULL_DISK, str(storage)), sys.executable, "-P", "-m", "pipeline.cli")
+
+
+async def test_a_full_disk_under_the_storage_folder_is_no_matter(
+    tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writer = Writer(pods / "ns_pod_uid" / "0.log")
+    disk = on_a_full_disk(tmp_path / "storage")
+    with Headrace(*arguments(tmp_path, pods, kafka, kafka_prefix), argv=disk) as tailer:
+        begin(tailer, [writer])
+        wait_for("lines", lambda: acked(tailer) > 1000)
+        with pytest.raises(OSError, match="No space left"):  # it is full, and stays so
+            Path(f"/proc/{tailer.pid}/root{tmp_path}/storage/trial").write_bytes(b"x" * 10_000)
+        writer.stop()
+        wait_for("everything", read_up(tailer))
+        assert tailer.stop() == 0, tailer.log_text
+    assert await verdict(kafka, kafka_prefix, [writer]) == 0
+
+
+async def test_positions_in_a_file_on_a_full_disk_are_said_to_be_unsaved_and_saved_when_there_is_room(
+    tmp_path: Path, pods: Path, kafka: KafkaPeer, kafka_prefix: str
+) -> None:
+    writer = Writer(pods / "ns_pod_uid" / "0.log")
+    disk = on_a_full_disk(tmp_path / "storage")
+    flags = arguments(tmp_path, pods, kafka, kafka_prefix)
+    (tmp_path / "headrace.yml").write_text("{topics: {partitions: 4}, kafka: {transactions: false}}")
+    with Headrace(*flags, argv=disk) as tailer:
+        begin(tailer, [writer])
+        wait_for("the words", lambda: "is not saved: [Errno 28] No space left on device" in tailer.log_text)
+        at = acked(tailer)
+        wait_for("lines all the same", lambda: acked(tailer) > at + 1000)
+        seen = Path(f"/proc/{tailer.pid}/root{tmp_path}/storage")
+        (seen / "filler").unlink()
+        wait_for("the words", lambda: "is saved again" in tailer.log_text)
+        writer.stop()
+        wait_for("everything", read_up(tailer))
+        wait_for("the position", lambda: f'"offset":{writer.path.stat().st_size},' in text_of(seen))
+        assert tailer.stop() == 0, tailer.log_text
+    assert await verdict(kafka, kafka_prefix, [writer]) == 0
+
+
+def text_of(storage: Path) -> str:
+    """What the files of a folder hold."""
+    return "\n".join(one.read_text(errors="replace") for one in storage.rglob("*positions*") if one.is_file())
 
 
 async def test_lines_of_a_mebibyte_arrive_whole(

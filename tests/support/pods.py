@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.kustomize import render
+from tests.support.mounts import with_mounts
 
 if TYPE_CHECKING:
     from tests.support.kubernetes_api import KubernetesApi
@@ -34,13 +31,6 @@ def grant_rights_of_the_manifests(api: KubernetesApi) -> None:
 
 
 def program_in_pod(tmp_path: Path, account: Path, logs: Path | None = None) -> tuple[str, ...]:
-    """For `Headrace(argv=…)`. `logs`: what the pod sees as /var/log/pods. Skips where mounts are not allowed."""
-    unshare = shutil.which("unshare") or "unshare"
-    prefix = (unshare, "-Urm", "sh", "-c", _IN_POD, str(account), str(logs or tmp_path))
-    try:
-        allowed = subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode == 0
-    except OSError:
-        allowed = False
-    if not allowed:
-        pytest.skip("this system does not let an ordinary user have mounts of their own")
+    """For `Headrace(argv=…)`. `logs`: what the pod sees as /var/log/pods. See `with_mounts` for where this works."""
+    prefix = with_mounts(_IN_POD, str(account), str(logs or tmp_path))
     return (*prefix, sys.executable, "-P", "-m", "pipeline.cli")

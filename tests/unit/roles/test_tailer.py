@@ -16,7 +16,8 @@ from pipeline.config.load import load
 from pipeline.roles import door as door_module
 from pipeline.roles.door import KafkaDoor
 from pipeline.roles.tail_journals import FileJournals
-from pipeline.roles.tailer import TailerRole
+from pipeline.roles.tailer import TailerRole, options_of
+from pipeline.tail.options import LineLimits
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.fakes import FakeProducer, ListAppender
 from tests.support.tailing import lines_by_file, until
@@ -168,3 +169,32 @@ async def test_the_page_shows_files_and_what_reads_nothing(setting: Setting) -> 
     assert str(setting.folder / "x.log") in text
     assert "no __path__ label" in text
     assert "connected" in text
+
+
+async def test_limits_of_the_configuration_act(setting: Setting) -> None:
+    log = setting.folder / "x.log"
+    log.write_text("four\nfive5\n")
+    with (setting.folder / "promtail.yml").open("a") as out:
+        out.write("limits_config: {max_line_size: 4B}\n")
+    async with running(setting.role()):
+        await until("a line", lambda: setting.producer.appender.fragments)
+    assert lines_by_file(setting.producer.appender.fragments) == {str(log): ["four"]}
+
+
+def test_every_limit_of_the_configuration_is_handed_on(setting: Setting) -> None:
+    values = (
+        "max_line_size: 1KB, max_line_size_truncate: true, readline_rate_enabled: true, readline_rate: 7, "
+        "readline_burst: 9, readline_rate_drop: false"
+    )
+    with (setting.folder / "promtail.yml").open("a") as out:
+        out.write(f"limits_config: {{{values}}}\n")
+    config = load(setting.folder / "headrace.yml", promtail_file=setting.folder / "promtail.yml", environ={})
+    assert options_of(config).limits == LineLimits(
+        max_line_bytes=config.logs.limits_config.max_line_size,
+        truncate=True,
+        readline_rate_enabled=True,
+        readline_rate=7.0,
+        readline_burst=9,
+        readline_rate_drop=False,
+    )
+    assert config.logs.limits_config.max_line_size in (1000, 1024)
