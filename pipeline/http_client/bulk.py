@@ -23,28 +23,36 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 * 1024 * 1024
 """A larger answer, as it is sent or decompressed, is refused: one target must not take the memory of all."""
 
-_FIRST_BYTES = 256 * 1024
+_FIRST_BYTES = 64 * 1024  # small enough to come from the C library's heap, not from the system page by page
 _GZIP = 16 + zlib.MAX_WBITS
 _STEP_BYTES = 4 * 1024 * 1024  # decompressed at once: a few milliseconds
 _IDLE_S = 300.0  # as Go's client, and so as Prometheus
 
 
 class Buffers:
-    """Buffers to read into, used again and again by whoever shares this: a few are kept, and none that is huge."""
+    """Buffers to read into, used again and again by whoever shares this: many small ones are kept, or one large."""
 
-    def __init__(self, *, keep: int = 1, keep_bytes: int = 16 * 1024 * 1024) -> None:
+    def __init__(self, *, keep: int = 16, keep_bytes: int = 16 * 1024 * 1024) -> None:
+        """`keep`: at most so many. One of `keep_bytes` may be kept; beside others a quarter of that, together."""
         self._keep = keep
         self._keep_bytes = keep_bytes
         self._spare: list[bytearray] = []
+        self._size_bytes = 0
 
     def take(self) -> bytearray:
         """One, of any size and with anything in it."""
-        return self._spare.pop() if self._spare else bytearray(_FIRST_BYTES)
+        if not self._spare:
+            return bytearray(_FIRST_BYTES)
+        buffer = self._spare.pop()
+        self._size_bytes -= len(buffer)
+        return buffer
 
     def give(self, buffer: bytearray) -> None:
         """Nobody uses it any more."""
-        if len(self._spare) < self._keep and len(buffer) <= self._keep_bytes:
+        size = self._size_bytes + len(buffer)
+        if len(self._spare) < self._keep and size <= (self._keep_bytes // 4 if self._spare else self._keep_bytes):
             self._spare.append(buffer)
+            self._size_bytes = size
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,13 +221,25 @@ async def test_configured_headers_and_credentials_are_sent() -> None:
 
 
 def test_buffers_keep_a_few_and_no_huge_ones() -> None:
-    buffers = Buffers(keep=1, keep_bytes=100)
-    small, other = bytearray(10), bytearray(20)
+    buffers = Buffers(keep=2, keep_bytes=100)
+    small, other, third = bytearray(10), bytearray(12), bytearray(1)
     buffers.give(bytearray(101))
     buffers.give(small)
+    buffers.give(bytearray(16))
     buffers.give(other)
+    buffers.give(third)
+    assert buffers.take() is other
     assert buffers.take() is small
-    assert buffers.take() is not other
+    assert buffers.take() is not third
+
+
+def test_one_large_buffer_is_kept_alone() -> None:
+    buffers = Buffers(keep=2, keep_bytes=100)
+    large, small = bytearray(100), bytearray(1)
+    buffers.give(large)
+    buffers.give(small)
+    assert buffers.take() is large
+    assert buffers.take() is not small
 
 
 @pytest.mark.parametrize(
