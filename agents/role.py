@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import web
+
 from agents import backfill as backfills
 from agents import delivery as deliveries
 from agents import start_offset
@@ -24,14 +26,14 @@ from agents.lookout import Lookout
 from pipeline.clients.families import Families
 from pipeline.config.render import rendered
 from pipeline.lifecycle.kafka_settings import security
+from pipeline.web import ledger as ledger_page
+from pipeline.web.pages import page
 from topics import admin
 from topics.definitions import TopicNames, group
 from topics.errors import ConfigError, HeadraceError, KafkaUnavailable, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from aiohttp import web
 
     from agents.app import AgentApp
     from agents.delivery import Delivery
@@ -212,8 +214,15 @@ class AgentRole:
         return self._app.transport.contact.away if self._app is not None else ""
 
     def routes(self) -> list[web.RouteDef]:
-        """No pages of its own."""
-        return []
+        """Its ledger for people."""
+
+        async def show(_request: web.Request) -> web.Response:
+            links = (("/config", "config"), ("/metrics", "metrics"), ("/api/v1/status", "status"))
+            return page(
+                "ledger.html.j2", heading=f"headrace {self.name}", links=links, **ledger_page.view([self.status()])
+            )
+
+        return [web.get("/ledger", show)]
 
     def config_text(self) -> str:
         """The whole configuration, secrets hidden."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pipeline.roles.merge_metrics import merge
+from pipeline.web import ledger
 from pipeline.web.pages import page
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 _LEDGER = ("in", "delivered", "ruled_out", "rejected", "dead_lettered", "pending")
 _TONES = {"delivering": "good", "idle": "good", "retrying": "bad", "paused": "bad"}
 _DOWN_SHOWN = 50
-_OWN_PAGES = {"scraper": ["targets", "service-discovery"], "tailer": ["tail", "service-discovery"]}
+_OWN_PAGES = {
+    "scraper": ["targets", "service-discovery"],
+    "tailer": ["tail", "service-discovery"],
+    "agent": ["ledger"],
+}
+_LEDGER_LINKS = (("/", "run"), ("/config", "config"), ("/metrics", "metrics"), ("/api/v1/status", "status"))
 _TARGET = {"job": "", "url": "", "health": "unknown", "last_error": ""}
 
 
@@ -69,6 +75,7 @@ class RunView:
 
         return [
             web.get("/", index),
+            web.get("/ledger", self._ledger),
             web.get("/targets", self._targets),
             web.get("/targets/{part:.*}", self._targets),
             web.get("/api/v1/targets", self._targets),
@@ -82,6 +89,18 @@ class RunView:
 
     async def _targets(self, request: web.Request) -> web.Response:
         return await self._pass_on("scraper", request.path_qs)
+
+    async def _ledger(self, _request: web.Request) -> web.Response:
+        """Every agent's account."""
+        agents = [member for member in self._family.members if member.spec.role == "agent"]
+        statuses = await asyncio.gather(*(self._ask(member) for member in agents))
+        told = [
+            status
+            or {"backend": member.spec.backend, "kind": member.spec.kind, "url": member.spec.url}
+            | {"state_reason": member.state.reason}
+            for member, status in zip(agents, statuses, strict=True)
+        ]
+        return page("ledger.html.j2", heading="headrace ledger", links=_LEDGER_LINKS, **ledger.view(told))
 
     async def _page_of_child(self, request: web.Request) -> web.Response:
         query = f"?{request.query_string}" if request.query_string else ""

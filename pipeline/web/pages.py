@@ -43,6 +43,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["count"] = count
     environment.filters["size"] = size
     environment.filters["span"] = span
+    environment.filters["moment"] = moment
     return environment
 
 
@@ -58,6 +59,11 @@ def size(value_bytes: float) -> str:
             return f"{value_bytes:.0f} {unit}" if unit == "B" else f"{value_bytes:.1f} {unit}"
         value_bytes /= 1024
     return f"{value_bytes:.1f} TiB"
+
+
+def moment(at_s: float) -> str:
+    """A point in time for people, in UTC: ``2026-11-21 14:03:07 UTC``."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_s))
 
 
 def span(value_s: float) -> str:

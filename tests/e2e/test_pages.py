@@ -74,7 +74,7 @@ def luminance(page: Page, what: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/targets"])
+@pytest.mark.parametrize("path", ["/", "/targets", "/ledger"])
 def test_a_page_follows_the_readers_colours_and_fits_the_window(
     browser: Browser, run: Run, path: str, scheme: str
 ) -> None:
