@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pipeline.children.child import tie_to_parent
 from tests.faults.schedules import generate, report
 from tests.faults.schedules.play import Outcome
 from tests.support.kafka import KafkaPeer
@@ -73,6 +75,7 @@ class Suite:
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            preexec_fn=tie_to_parent(signal.SIGKILL),
         )
         try:
             async with asyncio.timeout(RUN_S):

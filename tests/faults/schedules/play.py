@@ -52,17 +52,14 @@ async def play(
 ) -> Outcome:
     """Never raises for what the system under test does: that is a finding. `sabotage`: by backend, see sabotage.py."""
     began_s = time.monotonic()
-    stage = Stage(plan, brokers, prefix, folder, broker)
-    stage.sabotage = sabotage
+    stage = Stage(plan, brokers, prefix, folder, broker, sabotage)
     outcome = Outcome(plan.seed, [], 0.0, dict(Counter(event.kind for event in plan.events)))
     async with stage:
         try:
             found = await _played(stage, outcome)
         except* Exception as errors:  # noqa: BLE001 — whatever it is, it is a finding
-            found = verdict.Verdict([*map(_words, flat(errors)), *stage.unexpected])
-        outcome.restarts = sum(slot.deaths for slot in stage.slots())
-        if found.findings:
-            keep_logs(stage, folder)
+            found = verdict.Verdict([*map(_words, flat(errors)), *stage.crew.unexpected])
+        outcome.restarts = sum(slot.deaths for slot in stage.crew.slots())
     outcome.findings = found.findings
     outcome.samples, outcome.lines = found.samples, found.lines
     outcome.repeats, outcome.worst_repeat = found.repeats, found.worst_repeat
@@ -85,12 +82,12 @@ async def _played(stage: Stage, outcome: Outcome) -> verdict.Verdict:
             await asyncio.sleep(plan.load_s)
         stage.heal()
         watch.lap("load and faults")
-        await stage.end_source()
+        await stage.crew.end_source()
         watch.lap("end of the source")
         await truth.drained(stage.brokers, stage.names, plan.partitions, DRAIN_S)
         keeping.cancel()
     watch.lap("drain")
-    await stage.end_agents()
+    await stage.crew.end_agents()
     watch.lap("end of the agents")
     found = await truth.read(stage.brokers, stage.names, plan.partitions, stage.poisoner.dead)
     return verdict.judge(stage, found)
@@ -127,9 +124,3 @@ def _words(error: Exception) -> str:
 async def _at(began_s: float, event: Event, stage: Stage) -> None:
     await asyncio.sleep(max(0.0, began_s + event.at_s - time.monotonic()))
     await stage.suffer(event)
-
-
-def keep_logs(stage: Stage, folder: Path) -> None:
-    """What each process wrote, for whoever looks for the reason."""
-    for slot in stage.slots():
-        (folder / f"{slot.name.replace('/', '-')}.log").write_text(slot.process.log_text)

@@ -11,8 +11,6 @@ from agents.intake import Intake
 from agents.ledger import PartitionLedger
 from pipeline.clients.outcome import Delivered
 
-VARIABLE = "HEADRACE_FAULTS_SABOTAGE"
-
 
 def drop_a_request() -> None:
     """The 20th request of a process is thrown away and counted as delivered."""

@@ -10,17 +10,9 @@ Samples take the scraper's way (`append`, then `settle`), lines the receiver's (
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-from tests.faults.schedules import stepped
-
-if __name__ == "__main__":
-    stepped.install(os.environ[stepped.VARIABLE])
 
 from pipeline.clock import SystemClock
 from pipeline.config.kafka import ProducerConfig
@@ -83,7 +75,7 @@ class Journal:
 
 @dataclass(frozen=True)
 class Orders:
-    """What the process is told on its command line, as JSON."""
+    """What the process is told."""
 
     brokers: str
     prefix: str
@@ -153,7 +145,3 @@ async def _opened(producer: KafkaProducer, topic: str, kind: Kind) -> KafkaAppen
         return await producer.open(topic, kind)
     except KafkaUnavailable:
         return None
-
-
-if __name__ == "__main__":
-    sys.exit(asyncio.run(run(Orders(**json.loads(sys.argv[1])))))

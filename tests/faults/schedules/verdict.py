@@ -43,7 +43,7 @@ class Verdict:
 def judge(stage: Stage, truth: Truth) -> Verdict:
     """All of it."""
     verdict = Verdict()
-    for sentence in stage.unexpected:
+    for sentence in stage.crew.unexpected:
         verdict.find(sentence)
     _acknowledged_is_in_kafka(stage, truth, verdict)
     for name, kind in KINDS.items():
@@ -57,7 +57,7 @@ def judge(stage: Stage, truth: Truth) -> Verdict:
 
 
 def _acknowledged_is_in_kafka(stage: Stage, truth: Truth, verdict: Verdict) -> None:
-    journal = Journal(stage.source_journal)
+    journal = Journal(stage.crew.journal)
     for kind in Kind:
         for partition, there in truth.topics[kind].items():
             found = set(there.items)

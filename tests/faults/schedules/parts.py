@@ -1,0 +1,24 @@
+"""What the processes of a run do, each in a fork of its own: an agent, a source."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from agents.__main__ import main
+from pipeline.lifecycle.early import answer_signals_early
+from tests.faults.schedules import sabotage, source, stepped
+
+
+def be_agent(clock: str, fault: str, words: list[str]) -> None:
+    """`headrace agent WORDS…`, with a clock that can be stepped and, where `fault` names one, a fault built in."""
+    stepped.follow(clock)
+    sabotage.build_in(fault)
+    answer_signals_early()
+    main(words, prog_name="headrace agent")
+
+
+def be_source(clock: str, orders: source.Orders) -> None:
+    """See source.py."""
+    stepped.follow(clock)
+    sys.exit(asyncio.run(source.run(orders)))
