@@ -193,3 +193,13 @@ def test_making_an_app_touches_no_disk(app, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     app._create_directories()
     assert not list(tmp_path.iterdir())
+
+
+def test_stock_sleeps_for_a_second_where_nothing_may_be_fetched(app):
+    """Ours looks again sooner: what is new is not to wait for that when a backend is back."""
+    text = inspect.getsource(stock.Consumer._wait_next_records)
+    assert "active_partitions = self._get_active_partitions()" in text
+    assert "await self.sleep(1)" in text
+    assert "return records, active_partitions" in text
+    assert "flow_active" in text
+    assert CommittedConsumer._wait_next_records is not stock.Consumer._wait_next_records
