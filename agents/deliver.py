@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from agents.batch import Piece, RequestSize
 from agents.lane import Lane, State
+from agents.patience import Patience, Search
 from agents.prepare import Preparer, bad_record_reason
 from pipeline.clients.backoff import Backoff
 from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
@@ -39,6 +40,8 @@ LIGHT_BYTES = 16 * 1024
 """… unless it is this small: then size is not the reason."""
 NOT_WRITTEN = "not_written"
 """Acknowledged with 2xx, but not written by the backend's own count: nobody can say which samples these are."""
+SAY_EVERY_S = 10.0
+"""Of dead letters for the same reason one in so many seconds is logged as a warning; the topic holds them all."""
 SUSPECT_AFTER = 3
 """After so many failures in a row a record that cannot be decoded may be the reason: some servers answer 500 then."""
 
@@ -77,6 +80,8 @@ class Deliverer:
             WeakSet()
         )  # lanes whose last attempt failed; a lane that is given back leaves it
         self._instruments = instruments
+        self._patience = Patience()
+        self._said_s: dict[str, float] = {}  # when a dead letter of this reason was logged last
 
     async def deliver(self, lane: Lane, pieces: Sequence[Piece]) -> None:
         """Return when every item of the pieces has an outcome, as long as it takes.
@@ -90,8 +95,8 @@ class Deliverer:
         """Dead-letter a record that cannot be read."""
         await self._bury(lane, piece, bad_record_reason(error), str(error), status=0)
 
-    async def _deliver(self, lane: Lane, pieces: list[Piece], *, again: bool, divided: Rejected | None) -> None:
-        """`again`: the backend may have had these items in an earlier attempt; `divided`: why a larger one failed."""
+    async def _deliver(self, lane: Lane, pieces: list[Piece], *, again: bool, divided: Search | None) -> None:
+        """`again`: the backend may have had these items in an earlier attempt; `divided`: a larger one was rejected."""
         attempt = _Attempt(self._backoff(), Backoff(PROBE_MIN_S, PROBE_MAX_S), again)
         while pieces:
             outcome = await self._send(lane, pieces, attempt.tries)
@@ -99,6 +104,8 @@ class Deliverer:
             match outcome:
                 case Delivered(unwritten):
                     self._size.taken(_bytes(pieces))
+                    if divided is None:
+                        self._patience.taken()
                     self._count(lane, pieces, unwritten)
                     self._on_success(lane)
                     return
@@ -169,11 +176,21 @@ class Deliverer:
         lane.show(state, reason)
 
     async def _divide(
-        self, lane: Lane, pieces: list[Piece], rejected: Rejected, *, again: bool, divided: Rejected | None
+        self, lane: Lane, pieces: list[Piece], rejected: Rejected, *, again: bool, divided: Search | None
     ) -> None:
-        """Halve until the bad items stand alone. In order: the first half has its outcome before the second is sent."""
-        if rejected.status == 413:
+        """Halve until the bad items stand alone. In order: the first half has its outcome before the second is sent.
+
+        Within bounds (see patience.py), but for what the backend may have had before: that must be told from the rest.
+        """
+        items = sum(piece.items for piece in pieces)
+        search = divided or self._patience.search(rejected.reason, items)
+        too_large = rejected.status == 413
+        if too_large:
             self._size.too_large(_bytes(pieces))
+        elif not search.rejected(items) and not self._excused(lane, pieces, rejected, again=again):
+            for piece in pieces:
+                await self._bury(lane, piece, rejected.reason, rejected.detail, status=rejected.status)
+            return
         try:
             halves = self._halves(pieces)
         except BadRecord as error:
@@ -183,7 +200,7 @@ class Deliverer:
             await self._give_up(lane, pieces[0], rejected, again=again, divided=divided)
             return
         for half in halves:
-            await self._deliver(lane, half, again=again, divided=divided or rejected)
+            await self._deliver(lane, half, again=again, divided=search)
 
     def _halves(self, pieces: list[Piece]) -> list[list[Piece]] | None:
         """The same in two, in order; None for a single item. Raises BadRecord for a piece that cannot be read."""
@@ -194,7 +211,7 @@ class Deliverer:
         return None if two is None else [[two[0]], [two[1]]]
 
     async def _give_up(
-        self, lane: Lane, piece: Piece, rejected: Rejected, *, again: bool, divided: Rejected | None
+        self, lane: Lane, piece: Piece, rejected: Rejected, *, again: bool, divided: Search | None
     ) -> None:
         """One item, and the backend rejects it. What it had from us before is counted; all else is dead-lettered.
 
@@ -202,11 +219,17 @@ class Deliverer:
         that was rejected for another one means the same.
         """
         stored_in_part = divided is not None and divided.reason not in SEEN_BEFORE
-        if rejected.reason in lane.excuses and (again or piece.record.seen_before or stored_in_part):
+        stored_in_part = stored_in_part and rejected.reason in lane.excuses
+        if stored_in_part or self._excused(lane, [piece], rejected, again=again):
             self._ledger.partition(lane.partition).reject(piece, rejected.reason)
             self._instruments.known(lane, piece)
             return
         await self._bury(lane, piece, rejected.reason, rejected.detail, status=rejected.status)
+
+    @staticmethod
+    def _excused(lane: Lane, pieces: list[Piece], rejected: Rejected, *, again: bool) -> bool:
+        """Whether a rejection may mean no more than that the backend had something of this before."""
+        return rejected.reason in lane.excuses and (again or any(piece.record.seen_before for piece in pieces))
 
     async def _bury(self, lane: Lane, piece: Piece, reason: str, detail: str, *, status: int) -> None:
         backoff = Backoff(0.1, 5.0)
@@ -225,9 +248,13 @@ class Deliverer:
         self._instruments.failed(lane, piece, reason)
         record = piece.record
         where = f"{record.topic}/{record.partition}/{record.offset}"
-        log.warning(
-            "backend %s: %d items of %s dead-lettered: %s: %s", self._backend, piece.items, where, reason, detail
-        )
+        now_s = self._clock.monotonic()
+        loud = now_s - self._said_s.get(reason, float("-inf")) >= SAY_EVERY_S
+        if loud:
+            self._said_s[reason] = now_s
+        level = logging.WARNING if loud else logging.DEBUG
+        words = "backend %s: %d items of %s dead-lettered: %s: %s"
+        log.log(level, words, self._backend, piece.items, where, reason, detail)
 
     async def _weed(self, lane: Lane, pieces: list[Piece]) -> list[Piece]:
         """Dead-letter the pieces that cannot be decoded, and answer the others."""

@@ -39,6 +39,8 @@ class Prometheus(PromApi):
 
     name = "prometheus"
     ready_path = "/-/ready"
+    features: tuple[str, ...] = ()
+    """Of `--enable-feature`; set before it is started."""
 
     def prepare(self) -> None:
         """No target, and no `out_of_order_time_window`: an older sample of a series is refused."""
@@ -52,6 +54,7 @@ class Prometheus(PromApi):
             f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--web.enable-remote-write-receiver",
+            *([f"--enable-feature={','.join(self.features)}"] if self.features else []),
         ]
 
     @property
