@@ -146,11 +146,10 @@ async def test_what_is_new_overtakes_the_past_and_all_of_it_arrives(feed, receiv
     assert took_s < 20
 
 
-async def test_when_the_backend_recovers_what_is_new_comes_at_once(feed, receiver, start, monkeypatch):
+async def test_when_the_backend_recovers_what_is_new_comes_at_once(feed, receiver, start):
     """The agent runs while the backend is away, and its queues are full of the past."""
-    away = Answer(status=503)
-    receiver.script = lambda request, body: away if down.is_set() else Answer(hang_s=0.05)
     down = asyncio.Event()
+    receiver.script = lambda request, body: Answer(status=503) if down.is_set() else Answer(hang_s=0.05)
     process = start(receiver.url, **SMALL)
     await feed.write(1)
     await drained(process, feed)

@@ -13,7 +13,7 @@ import pytest
 from agents import backfill as backfills
 from agents.backfill import Backfill, Policy
 from agents.backfill_reader import Chunk
-from agents.commits import Commits
+from agents.commits import Commits, decode
 from agents.lane import Interrupted, Lane, State
 from agents.ledger import Ledger
 from agents.offline.reading import Span
@@ -246,7 +246,7 @@ async def test_while_what_is_new_is_late_the_past_gets_its_least_share_and_no_mo
         await asyncio.sleep(0.05)
         return await original(body, tenant, attempt)
 
-    rig.client.send = slow  # type: ignore[method-assign]
+    rig.client.send = slow
     past.live[1] = Lane(1, rig.clock)
     past.live[1].oldest_s = rig.clock.now() - 60
     past.restore(P, 50, (0, 20))
@@ -331,3 +331,12 @@ async def test_the_status_tells_what_is_left_and_how_long_it_takes(rig):
         assert status["eta_s"] == pytest.approx(status["records_left"] / status["records_per_second"], rel=0.2, abs=0.1)
         await past.until(lambda: not past.backfill.left(P))
     assert past.backfill.status()["eta_s"] == 0.0
+
+
+async def test_rather_no_ledger_beside_an_offset_than_no_past(rig):
+    """What is left to be delivered must not be forgotten because there is little room."""
+    past = Past(rig, Topic({P: 100}))
+    past.restore(P, 50, (0, 4), (7, 9))
+    for _ in range(6):
+        past.commits.too_large()
+    assert decode(past.commits.metadata(P, 50)) == {"backfill": {"spans": [[0, 4], [7, 9]]}}

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from agents import delivery as deliveries
 from agents.batch import Record
 from agents.deadletter import DeadLetters
 from agents.delivery import AGE_LIMIT, AgeLimit, Delivery, build
@@ -13,6 +14,7 @@ from agents.lane import Lane
 from agents.ledger import Ledger
 from pipeline.clock import SystemClock
 from pipeline.config.backends import Backend
+from pipeline.config.logs import LokiClientConfig
 from pipeline.config.remote_write import RemoteWriteConfig
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.receiver import Receiver, bodies
@@ -87,3 +89,25 @@ def test_queue_config_bounds_requests(queue, items, split, least, most):
     assert (found.size.limits.max_items, found.size.limits.split) == (items, split)
     pace = found._deliverer._pace
     assert (pace.least, pace.most) == (least, most)
+
+
+@pytest.mark.parametrize(
+    ("more", "longest_s"),
+    [
+        ({}, 5.0),
+        ({"recovery": "fresh_first", "profile": "victoriametrics"}, 1.0),
+        ({"recovery": "fresh_first", "profile": "victoriametrics", "queue_config": {"max_backoff": "20s"}}, 20.0),
+    ],
+)
+def test_with_fresh_first_a_backend_is_tried_more_often_unless_configured(more, longest_s):
+    settings = RemoteWriteConfig.model_validate({"url": "http://h/", "name": "b"} | more)
+    backoff = deliveries._backoff(settings)()
+    assert max(backoff.next() for _ in range(200)) <= longest_s
+    assert backoff._max_s == longest_s
+
+
+def test_loki_too():
+    settings = {"url": "http://h/", "name": "l"}
+    fresh = {"recovery": "fresh_first", "out_of_order_time_window": "1h"}
+    assert deliveries._backoff(LokiClientConfig.model_validate(settings))()._max_s == 30.0
+    assert deliveries._backoff(LokiClientConfig.model_validate(settings | fresh))()._max_s == 1.0
