@@ -283,12 +283,17 @@ class PartitionLedger:
 
     def _restart(self) -> None:
         """Nothing is committed: we are the first, or Kafka has forgotten the group's offset."""
-        if self.floor is None and not self._lost:
+        if self.floor is None:
+            if self._lost:  # what we settled was not committed: it comes again
+                self._base, self._base_producers = Totals(since_ms=self._now_ms()), Producers()
+                self.next, self._lost = None, False
+                self._recount()
             return
         self._fold()
         self._forgotten = self.floor if self.next is None else self.next
         self.next = self.floor = None
         self._lost = False
+        self._show()
 
     def _recount(self) -> None:
         self.totals, self._producers = self._base.copy(), self._base_producers.copy()

@@ -98,6 +98,10 @@ class Ledger(Watcher):
             self._commits.at_least(partition, offset)
             self._commits.moved(partition, offset)
 
+    def past_lost(self, partition: int, start: int, end: int) -> None:
+        """Of what was left for later, `[start, end)` was deleted before it was read."""
+        self.partition(partition).past_lost(start, end)
+
     # ---
 
     def _encode(self, partition: int, offset: int) -> dict[str, Any]:
