@@ -51,6 +51,7 @@ class Profile:
 
 _PROMETHEUS = (
     Saying("duplicate sample", DUPLICATE),
+    Saying("too far in the future", TOO_FAR_AHEAD),  # of Prometheus 3: "out of bounds: timestamp is …"
     Saying("too far into the future", TOO_FAR_AHEAD),
     Saying("out of order", OUT_OF_ORDER),
     Saying("out of bounds", TOO_OLD),
@@ -67,6 +68,7 @@ _MIMIR = (
     Saying("err-mimir-sample-out-of-order", OUT_OF_ORDER),
     Saying("err-mimir-sample-timestamp-too-old", TOO_OLD),
     Saying("too far in the future", TOO_FAR_AHEAD),
+    Saying("too far in the past", TOO_OLD),
     Saying("err-mimir-max-", LIMIT),
     Saying("out-of-order", OUT_OF_ORDER),
     *_PROMETHEUS,

@@ -66,6 +66,13 @@ def test_what_somebody_must_mend_pauses_the_backend(status, reason):
             "too_far_ahead",
         ),
         (400, "per-user series limit of 150000 exceeded (err-mimir-max-series-per-user)", "limit"),
+        (
+            400,
+            "received a sample whose timestamp is too far in the past, timestamp: 1 (err-mimir-too-far-in-past)",
+            "too_old",
+        ),
+        (400, "out of bounds: timestamp is too far in the future", "too_far_ahead"),  # Prometheus 3
+        (400, "received a series whose label value length exceeds the limit (err-mimir-label-value-too-long)", "limit"),
         (400, "snappy: corrupt input", "bad_request"),
         (400, "", "bad_request"),
         (409, "", "conflict"),
@@ -120,6 +127,12 @@ def test_a_loki_that_takes_nothing_until_it_is_configured_otherwise_pauses_the_b
 
 def test_status_260_is_a_delivery_for_everybody_but_loki():
     assert classify(260, "", None) == Delivered()
+
+
+@pytest.mark.parametrize("name", ["prometheus", "thanos", "amp", "azure"])
+def test_the_future_is_told_from_the_past_in_the_words_of_prometheus_3(name):
+    words = "out of bounds: timestamp is too far in the future"
+    assert classify(400, words, None, PROFILES[name]) == Rejected("too_far_ahead", words, 400)
 
 
 def test_every_profile_that_the_configuration_names_has_its_table():
