@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from topics import compression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -33,16 +33,48 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """All or a part of one record, ready to send: `block` is a snappy block of a body, `items` its samples or lines."""
+    """All or a part of one record, ready to send: `block` is a snappy block of a body, `items` its samples or lines.
+
+    `parts`: what the block was joined from, as (decoded bytes, bytes of elements), where it is no record as it was.
+    """
 
     record: Record
     block: bytes
     items: int
+    parts: Sequence[tuple[int, int]] = ()
 
     @property
     def tenant(self) -> bytes:
         """Whose it is, as the record's producer says; empty when it says nothing."""
         return self.record.headers.get("tenant", b"")
+
+
+def parts_of(pieces: Iterable[Piece]) -> list[tuple[int, int]]:
+    """What the joined blocks of these pieces were joined from, in order: see `Piece.parts`."""
+    found: list[tuple[int, int]] = []
+    for piece in pieces:
+        whole = compression.decoded_size(piece.block), len(piece.block) - compression.preamble_bytes(piece.block)
+        parts = piece.parts or (told_parts(piece.record) if piece.block is piece.record.value else ())
+        fits = whole == (sum(size for size, _ in parts), sum(length for _, length in parts))
+        found += parts if fits else [whole]
+    return found
+
+
+def told_parts(record: Record) -> list[tuple[int, int]]:
+    """What a record's value was joined from, as far as its producer tells it; a hint."""
+    found: list[tuple[int, int]] = []
+    together = 0
+    for size, length in zip(sizes(record.headers, "fragments"), sizes(record.headers, "elements"), strict=False):
+        together += size
+        if length:
+            found.append((together, length))
+            together = 0
+    return found
+
+
+def sizes(headers: Mapping[str, bytes], name: str) -> list[int]:
+    """The sizes in a header as the producer tells them; none when it does not."""
+    return [int(size) for size in headers.get(name, b"").split(b",") if size.isdigit()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from agents.batch import Piece, RequestSize
+from agents.batch import Piece, RequestSize, parts_of
 from agents.lane import Lane, State
 from agents.patience import Patience, Search
 from agents.prepare import Preparer, bad_record_reason
 from pipeline.clients.backoff import Backoff
 from pipeline.clients.outcome import Delivered, Load, Outcome, Refused, Rejected, Retry
 from pipeline.clients.profiles import SEEN_BEFORE
+from pipeline.clients.push import JoinedClient
 from topics import compression
 from topics.errors import BadRecord, HeadraceError
 
@@ -67,6 +68,7 @@ class Deliverer:
     ) -> None:
         self._backend = backend
         self._client = client
+        self._joined = client if isinstance(client, JoinedClient) else None
         self._preparer = preparer
         self._dead_letters = dead_letters
         self._ledger = ledger
@@ -151,7 +153,11 @@ class Deliverer:
         if lane.state is State.IDLE:
             lane.show(State.DELIVERING)
         started = self._clock.monotonic()
-        outcome = await self._client.send(body, pieces[0].tenant.decode(errors="replace"), tries)
+        tenant = pieces[0].tenant.decode(errors="replace")
+        if self._joined is not None:
+            outcome = await self._joined.send_joined(body, parts_of(pieces), tenant, tries)
+        else:
+            outcome = await self._client.send(body, tenant, tries)
         took_s = self._clock.monotonic() - started
         if isinstance(outcome, Delivered):
             self._pace.took(took_s)

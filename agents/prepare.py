@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agents.batch import Limits, Piece, Record
+from agents.batch import Limits, Piece, Record, sizes
 from agents.rewrite import MetricsRewriter
 from agents.rewrite_block import BlockRewriter
 from topics import compression, wire
@@ -134,7 +134,7 @@ class Preparer:
         ruled_out: Mapping[str, int] = {}
         block: bytes | None = record.value
         if self._rewriter is not None:
-            rewritten = self._rewriter.rewrite(body, _sizes(record.headers, "fragments") if trusted else ())
+            rewritten = self._rewriter.rewrite(body, sizes(record.headers, "fragments") if trusted else ())
             ruled_out = rewritten.ruled_out
             if rewritten.body is None:
                 return Prepared(items, [], ruled_out)
@@ -149,13 +149,13 @@ class Preparer:
     def _rewritten_block(self, blocks: BlockRewriter, record: Record, items: int) -> Prepared:
         """The same for a record that can be taken at its headers' word, decoded only where it must be."""
         headers = record.headers
-        done = blocks.rewrite(record.value, _sizes(headers, "fragments"), _sizes(headers, "elements"))
+        done = blocks.rewrite(record.value, sizes(headers, "fragments"), sizes(headers, "elements"))
         left = items - sum(done.ruled_out.values())
         if done.body is None:
             return Prepared(items, [], done.ruled_out)
         if self._too_many(left):
             return Prepared(items, self._cut(record, compression.decompress(done.body)), done.ruled_out)
-        return Prepared(items, [Piece(record, done.body, left)], done.ruled_out)
+        return Prepared(items, [Piece(record, done.body, left, done.parts)], done.ruled_out)
 
     def _too_many(self, items: int) -> bool:
         return self._limits.split and items > self._limits.max_items
@@ -215,11 +215,6 @@ def bad_record_reason(error: BadRecord) -> str:
 def _headers(record: Record) -> RecordHeaders | None:
     """None: the record has none of ours. Raises BadRecord for ours that are malformed."""
     return RecordHeaders.decode(record.headers) if "version" in record.headers else None
-
-
-def _sizes(headers: Mapping[str, bytes], name: str) -> list[int]:
-    """The sizes in a header as the producer tells them; none when it does not."""
-    return [int(size) for size in headers.get(name, b"").split(b",") if size.isdigit()]
 
 
 def _decoded(record: Record) -> bytes:

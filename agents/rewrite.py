@@ -59,13 +59,15 @@ _PREFIXES = tuple(_prefix(size) for size in range(_PREFIXES_SIZE))
 class Rewritten:
     """What is left of a body. `body` is None when every series was dropped; `unchanged` when nothing was touched.
 
-    `ruled_out`: samples (or lines) by the rule that dropped them; rules are named by their index in the list.
+    `ruled_out`: samples (or lines) by the rule that dropped them; rules are named by their index in the list. `parts`:
+    see `batch.Piece`, of a body that is a block.
     """
 
     body: bytes | None
     unchanged: bool = False
     dropped_series: int = 0
     ruled_out: dict[str, int] = field(default_factory=dict)
+    parts: Sequence[tuple[int, int]] = ()
 
 
 class Rewriter(Protocol):

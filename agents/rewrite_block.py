@@ -45,6 +45,7 @@ class BlockRewriter:
             return Rewritten(block if compression.decoded_size(block) else None, unchanged=True)
         blocks = [result.body for result in results if result.body]
         whole = Rewritten(compression.join_blocks(blocks) if blocks else None)
+        whole.parts = [(compression.decoded_size(one), len(_elements(one))) for one in blocks]
         for result in results:
             whole.dropped_series += result.dropped_series
             for rule, number in result.ruled_out.items():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from pipeline.clients.backoff import retry_after_s
 from pipeline.clients.classify import DETAIL_BYTES, classify
@@ -59,6 +59,16 @@ class Client(Protocol):
 
     async def close(self) -> None:
         """Close connections. May be called twice."""
+
+
+@runtime_checkable
+class JoinedClient(Client, Protocol):
+    """A client to which it makes a difference what a body was joined from."""
+
+    async def send_joined(
+        self, body: bytes, parts: Sequence[tuple[int, int]], tenant: str = "", attempt: int = 0
+    ) -> Outcome:
+        """As `send`. `parts`: how many bytes each of the joined blocks decodes to, and how many its elements are."""
 
 
 @dataclass(frozen=True, slots=True)

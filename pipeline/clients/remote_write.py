@@ -7,7 +7,7 @@ Sources: https://prometheus.io/docs/specs/prw/remote_write_spec/ and …/remote_
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypedDict
@@ -89,19 +89,28 @@ class RemoteWrite2Client(RemoteWriteClient):
         self._confirmed = False
         self._short = False
         self._translator = Translator(families)
+        self._parts: Sequence[tuple[int, int]] = ()
 
     @property
     def describes(self) -> bool:
         """See `RemoteWriteClient`."""
         return self._first_only
 
+    async def send_joined(
+        self, body: bytes, parts: Sequence[tuple[int, int]], tenant: str = "", attempt: int = 0
+    ) -> Outcome:
+        """See `JoinedClient.send_joined`."""
+        self._parts = parts  # taken up before anything is waited for
+        return await self.send(body, tenant, attempt)
+
     async def _send(self, body: bytes, tenant: str, attempt: int) -> Outcome:
+        parts, self._parts = self._parts, ()
         if tenant and not valid_tenant(tenant):
             return invalid_tenant(tenant)
         if self._first_only:
             return (await self._post_first(body, tenant, attempt)).outcome
         try:
-            translated = self._translator.translate(body)
+            translated = self._translator.translate(body, parts)
         except (BadRecord, InvalidLabels) as error:
             return Rejected("unreadable", str(error), 0)
         if not translated.block:

@@ -16,24 +16,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from pipeline.clients.building_v2 import About, Building
+from pipeline.clients.layout_v2 import MOST_SYMBOLS, Described, Layout, Layouts, codes
 from pipeline.memo import Memo
 from topics import compression, wire, write_request
+from topics.errors import BadRecord
+from topics.gaps import SLOT_BYTES, find
 from topics.write_request import ONE_SAMPLE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from pipeline.clients.families import Families
     from topics.labels import LabelPairs
 
+    _Filled = tuple[Layout, NDArray[np.uint64], bytes]
+
 MEMO_BYTES = 48 * 1024 * 1024
 SYMBOLS_BYTES = 24 * 1024 * 1024
 _SYMBOL_BYTES = 160  # what a symbol takes beside its text
-_TWO_BYTES = 1 << 14
 _SAMPLES, _EXEMPLARS, _HISTOGRAMS = 2, 3, 4
-_SERIES_TAG, _REFS_TAG, _HISTOGRAM_TAG, _EXEMPLAR_TAG, _METADATA_TAG = b"\x2a", b"\x0a", b"\x1a", b"\x22", b"\x2a"
 _SAMPLE_REST = ONE_SAMPLE_BYTES - 2  # what follows tag and length of an ordinary sample
 _SUFFIXES = ("_bucket", "_count", "_sum", "_created", "_total", "_info", "_gcount", "_gsum")
 
@@ -48,24 +52,6 @@ class Translated:
     exemplars: int
 
 
-@dataclass(frozen=True, slots=True)
-class _About:
-    """Metadata of a family: its type, and the symbols of help and unit."""
-
-    kind: int
-    help: int
-    unit: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Refs:
-    """A run of references that stands in a message of its own, and what stands around it."""
-
-    before: bytes
-    count: int
-    after: bytes = b""
-
-
 class Translator:
     """One backend's. Remembers symbols and series within bounds; all is forgotten when there are too many symbols."""
 
@@ -76,17 +62,37 @@ class Translator:
         self._families = families
         self._forget()
 
-    def translate(self, block: bytes) -> Translated:
-        """A snappy block of a WriteRequest. Raises BadRecord, InvalidLabels."""
+    def translate(self, block: bytes, parts: Sequence[tuple[int, int]] = ()) -> Translated:
+        """A snappy block of a WriteRequest. Raises BadRecord, InvalidLabels.
+
+        `parts`: how many bytes each of the blocks that this one was joined from decodes to, and how many its elements
+        are, in order. Parts that come again with other values are then translated as they are, compressed.
+        """
         if self._symbols_bytes > self._symbols_limit:
             self._forget()
-        body = compression.decompress(block)
+        if self._families.version != self._version:
+            self._describe()
+        try:
+            translated = self._by_layouts(block, parts)
+        except BadRecord:  # the parts are not told right; the block may be
+            translated = None
+        return translated or self._plainly(block)
+
+    def _plainly(self, block: bytes) -> Translated:
+        """The whole body decoded, and each of its series looked up."""
+        building = Building()
+        self._build(compression.decompress(block), building)
+        building.attach()
+        translated = self._written([building], building.samples)
+        assert translated is not None
+        return translated
+
+    def _build(self, body: bytes, building: Building) -> None:
         series, metadata = write_request.split_all(body)
         if metadata:
             self._families.hear(body)
-        if self._families.version != self._version:
-            self._describe()
-        building = _Building()
+            if self._families.version != self._version:
+                self._describe()
         known = self._series.known.get
         for raw in series:
             key = xxh3_128_digest(raw[:-_SAMPLE_REST])
@@ -95,13 +101,95 @@ class Translator:
                 found = self._read(raw, building, key)
             if found is not None:
                 building.ordinary(found, raw[-ONE_SAMPLE_BYTES:])
-        building.attach()
-        abouts = {name: self._abouts[self._described[name]] for name in building.names()}
+
+    def _by_layouts(self, block: bytes, parts: Sequence[tuple[int, int]]) -> Translated | None:
+        """With the help of layouts; None where that helps nothing, or cannot be."""
+        view = memoryview(block)
+        at = compression.preamble_bytes(view)
+        if not parts or (sum(size for size, _ in parts), sum(length for _, length in parts)) != (
+            compression.decoded_size(view),
+            len(block) - at,
+        ):
+            return None
+        content: list[Building | _Filled] = []
+        samples = 0
+        learning = True
+        for size, length in parts:
+            part = view[at : at + length]
+            at += length
+            found = self._layouts.find(part, size)
+            if found is None and learning and self._layouts.is_worth_learning(part, size):
+                learning = False  # one a request: it takes some milliseconds
+                found = self._learn(part, size)
+            if found is not None:
+                content.append(found)
+                samples += found[0].samples
+                continue
+            last = content[-1] if content else None
+            building = last if isinstance(last, Building) else Building()
+            if building is not last:
+                content.append(building)
+            version = self._version
+            self._build(compression.decompress(compression.with_preamble(size, part)), building)
+            if version != self._version or building.has_loose:
+                return None  # what was found before says what no longer holds; an exemplar may belong to any part
+        if not any(isinstance(one, tuple) for one in content):
+            return None
+        return self._written(content, samples + sum(one.samples for one in content if isinstance(one, Building)))
+
+    def _learn(self, part: memoryview, size: int) -> _Filled | None:
+        """A layout of the elements of a fragment, if they can have one: ordinary series that are all known."""
+        body = compression.decompress(compression.with_preamble(size, part))
+        series, metadata = write_request.split_all(body)
+        found = [self._series.known.get(xxh3_128_digest(raw[:-_SAMPLE_REST])) for raw in series]
+        if metadata or not found:
+            return None
+        described: list[Described] = []
+        for one in found:
+            if one is None:
+                return None
+            about = self._abouts[self._described[one[0]]]
+            described.append(Described(np.frombuffer(one[1], np.uint32), about.kind, about.help, about.unit))
+        ends = accumulate(len(raw) + 1 + len(wire.varint(len(raw))) for raw in series)
+        slots = np.array(list(ends), np.int32) - SLOT_BYTES
+        gaps = find(part, size, slots) if slots[-1] + SLOT_BYTES == size else None
+        try:
+            layout = Layout(gaps, described) if gaps is not None else None
+        except ValueError:
+            return None
+        if layout is None:
+            return None
+        self._layouts.learn(part, size, layout)
+        return self._layouts.find(part, size)
+
+    def _written(self, content: Sequence[Building | _Filled], samples: int) -> Translated | None:
+        """One request of all that, in order; None when layouts cannot refer to so many symbols."""
+        built = [one for one in content if isinstance(one, Building)]
+        abouts = {name: self._abouts[self._described[name]] for one in built for name in one.names()}
+        used = np.zeros(len(self._texts), np.bool_)
+        used[0] = True
+        for one in content:
+            used[one.symbols() if isinstance(one, Building) else one[0].symbols] = True
+        for about in abouts.values():
+            used[[about.help, about.unit]] = True
+        symbols = np.flatnonzero(used)
+        filled = len(built) < len(content)
+        if filled and len(symbols) > MOST_SYMBOLS:
+            return None
+        out = [self._texts[number] for number in symbols.tolist()]
+        own = codes(symbols, len(self._texts)) if filled else None
+        for one in content:
+            if isinstance(one, Building):
+                out.append(one.body(symbols, len(self._texts), abouts))
+            else:
+                layout, values, stamp = one
+                assert own is not None
+                out.append(layout.fill(own, values, stamp))
         return Translated(
-            compression.compress(building.body(self._texts, abouts)) if abouts else b"",
-            building.samples,
-            building.histograms,
-            building.exemplars,
+            compression.compress(b"".join(out)) if filled or abouts else b"",
+            samples,
+            sum(one.histograms for one in built),
+            sum(one.exemplars for one in built),
         )
 
     def _forget(self) -> None:
@@ -116,7 +204,8 @@ class Translator:
     def _describe(self) -> None:
         """Look up anew what every name known is described with."""
         self._version = self._families.version
-        self._abouts: list[_About] = [_About(0, 0, 0)]
+        self._layouts = Layouts()
+        self._abouts: list[About] = [About(0, 0, 0)]
         self._about: dict[str, int] = {}
         self._described = [self._about_of(name) for name in self._names]  # by number of the name
 
@@ -127,7 +216,7 @@ class Translator:
             self._described.append(self._about_of(name))
         return number
 
-    def _read(self, raw: bytes, building: _Building, key: bytes) -> tuple[int, bytes] | None:
+    def _read(self, raw: bytes, building: Building, key: bytes) -> tuple[int, bytes] | None:
         """A series that is not known. None: it is no ordinary one, and was added whole."""
         if raw[:1] != b"\x0a":
             raw = write_request.labels_first(raw)
@@ -181,159 +270,9 @@ class Translator:
                 if number is None:
                     kind, help_text, unit = about
                     number = self._about[family] = len(self._abouts)
-                    self._abouts.append(_About(kind, self._symbol(help_text), self._symbol(unit)))
+                    self._abouts.append(About(kind, self._symbol(help_text), self._symbol(unit)))
                 return number
         return 0
-
-
-class _Building:
-    """One request on its way: references by their number in the translator's table, until all are known."""
-
-    def __init__(self) -> None:
-        self.samples = self.histograms = self.exemplars = 0
-        self._ids: list[bytes] = []
-        self._parts: list[tuple[int, int, bytes | list[_Refs | bytes]]] = []  # references, name, what follows
-        self._loose: dict[bytes, list[tuple[bytes, bytes]]] = {}  # exemplars that came without a sample, by references
-
-    def names(self) -> set[int]:
-        """The numbers of the names of its series; empty when there are none."""
-        return {name for _, name, _ in self._parts}
-
-    def ordinary(self, found: tuple[int, bytes], sample: bytes) -> None:
-        """A series with one sample."""
-        name, refs = found
-        self._ids.append(refs)
-        self._parts.append((len(refs) >> 2, name, sample))
-        self.samples += 1
-
-    def special(
-        self,
-        found: tuple[int, bytes],
-        samples: list[bytes],
-        histograms: list[bytes],
-        exemplars: list[tuple[bytes, bytes]],
-    ) -> None:
-        """Any other series. Samples and histograms may not stand in one message: they become two."""
-        if not samples and not histograms:
-            self._loose.setdefault(found[1], []).extend(exemplars)
-            return
-        self.samples += len(samples)
-        self.histograms += len(histograms)
-        self.exemplars += len(exemplars)
-        if samples:
-            self._special(found, samples, exemplars)
-            exemplars = []
-        if histograms:
-            self._special(found, [_HISTOGRAM_TAG + wire.varint(len(one)) + one for one in histograms], exemplars)
-
-    def _special(self, found: tuple[int, bytes], fields: list[bytes], exemplars: list[tuple[bytes, bytes]]) -> None:
-        name, refs = found
-        self._ids.append(refs)
-        follows: list[_Refs | bytes] = [*fields]
-        for labels, rest in exemplars:
-            self._ids.append(labels)
-            follows.append(_Refs(_EXEMPLAR_TAG, len(labels) >> 2, rest))
-        self._parts.append((len(refs) >> 2, name, follows))
-
-    def attach(self) -> None:
-        """Exemplars that came alone go to the last message of their series: none may be without a sample or histogram.
-
-        Those whose series has no sample in the request are left out: no receiver takes them.
-        """
-        if not self._loose:
-            return
-        ids, parts, self._ids, self._parts = self._ids, self._parts, [], []
-        sizes = [
-            1 + (0 if isinstance(last, bytes) else sum(isinstance(one, _Refs) for one in last)) for *_, last in parts
-        ]
-        begins = [end - size for end, size in zip(accumulate(sizes), sizes, strict=True)]
-        wanted = {at: loose for refs, at in {ids[at]: at for at in begins}.items() if (loose := self._loose.get(refs))}
-        for (count, name, follows), begin, size in zip(parts, begins, sizes, strict=True):
-            self._ids += ids[begin : begin + size]
-            exemplars = wanted.get(begin)
-            if exemplars is None:
-                self._parts.append((count, name, follows))
-                continue
-            self._ids += [labels for labels, _ in exemplars]
-            own: list[_Refs | bytes] = [follows] if isinstance(follows, bytes) else follows
-            own += [_Refs(_EXEMPLAR_TAG, len(labels) >> 2, rest) for labels, rest in exemplars]
-            self._parts.append((count, name, own))
-            self.exemplars += len(exemplars)
-
-    def body(self, texts: list[bytes], abouts: Mapping[int, _About]) -> bytes:
-        """The whole message. `abouts`: what the series of each name are described with, by the name's number."""
-        ids = np.frombuffer(b"".join(self._ids), np.uint32)
-        used = np.zeros(len(texts), np.bool_)
-        used[ids] = True
-        for about in abouts.values():
-            used[[about.help, about.unit]] = True
-        used[0] = True
-        symbols = np.flatnonzero(used)
-        place = np.zeros(len(texts), np.uint32)
-        place[symbols] = np.arange(len(symbols), dtype=np.uint32)
-        width = 2 if len(symbols) <= _TWO_BYTES else 3
-        refs = _encode(place[ids], width)
-        out = [texts[number] for number in symbols.tolist()]
-        out += _series(self._parts, refs, width, {name: _metadata(about, place) for name, about in abouts.items()})
-        return b"".join(out)
-
-
-def _series(
-    parts: list[tuple[int, int, bytes | list[_Refs | bytes]]], refs: bytes, width: int, abouts: Mapping[int, bytes]
-) -> Iterator[bytes]:
-    """The series as fields; `refs` holds all references in their order, `width` bytes each.
-
-    `abouts`: the field of metadata by the number of the name; empty where nothing is known.
-    """
-    heads: dict[tuple[int, int], bytes] = {}
-    at = 0
-    for count, name, follows in parts:
-        labels = refs[at : at + count * width]
-        at += len(labels)
-        if isinstance(follows, bytes):
-            rest = follows
-        else:
-            rest, at = _special(follows, refs, width, at)
-        rest += abouts[name]
-        shape = count, len(rest)
-        head = heads.get(shape)
-        if head is None:
-            inner = _REFS_TAG + wire.varint(len(labels))
-            head = heads[shape] = _SERIES_TAG + wire.varint(len(inner) + len(labels) + len(rest)) + inner
-        yield head
-        yield labels
-        yield rest
-
-
-def _special(follows: list[_Refs | bytes], refs: bytes, width: int, at: int) -> tuple[bytes, int]:
-    """What follows the labels of a series that is no ordinary one, and where the references go on."""
-    pieces: list[bytes] = []
-    for follow in follows:
-        if isinstance(follow, bytes):
-            pieces.append(follow)
-            continue
-        own = refs[at : at + follow.count * width]
-        at += len(own)
-        inside = _REFS_TAG + wire.varint(len(own)) + own + follow.after
-        pieces += (follow.before, wire.varint(len(inside)), inside)
-    return b"".join(pieces), at
-
-
-def _encode(places: NDArray[np.uint32], width: int) -> bytes:
-    """Each as a varint of exactly `width` bytes."""
-    digits = np.empty((len(places), width), np.uint8)
-    for index in range(width):
-        digits[:, index] = (places >> 7 * index) & 0x7F | (0x80 if index < width - 1 else 0)
-    return digits.tobytes()
-
-
-def _metadata(about: _About, place: NDArray[np.uint32]) -> bytes:
-    fields = b"".join(
-        bytes((number << 3,)) + wire.varint(value)
-        for number, value in ((1, about.kind), (3, int(place[about.help])), (4, int(place[about.unit])))
-        if value
-    )
-    return _METADATA_TAG + wire.varint(len(fields)) + fields if fields else b""
 
 
 def _families(name: str) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from agents.batch import Limits, Piece, RequestSize, requests
+from agents.batch import Limits, Piece, RequestSize, parts_of, requests
 from agents.metrics import MetricsCodec
 from agents.prepare import Preparer
 from tests.unit.agents.builders import Rig, names, record, series
@@ -119,3 +120,32 @@ def test_what_was_refused_as_too_large_is_never_grown_to_again():
     for _ in range(100):
         size.taken(size.limits.max_bytes)
     assert size.limits.max_bytes == 499_999
+
+
+def inside(block: bytes) -> tuple[int, int]:
+    return compression.decoded_size(block), len(block) - compression.preamble_bytes(block)
+
+
+def test_what_a_request_is_joined_from_is_known_by_the_records_headers_or_by_whoever_made_the_piece():
+    blocks = [compression.compress(series("m", n) * (n + 1)) for n in range(3)]
+    parts = [inside(block) for block in blocks]
+    told = {
+        "fragments": b"%d,1,%d,%d" % (parts[0][0], parts[1][0] - 1, parts[2][0]),  # the middle two stand together
+        "elements": b"%d,0,%d,%d" % (parts[0][1], parts[1][1], parts[2][1]),
+    }
+    whole = compression.join_blocks(blocks)
+    known = replace(record(b"", 0), value=whole, headers=told)
+    made = Piece(known, compression.join_blocks(blocks[:2]), 1, parts[:2])
+    silent = Piece(replace(known, headers={}), whole, 1)
+    cut = Piece(known, blocks[1], 1)  # a part of the record, of which nothing is told
+    group = [Piece(known, whole, 1), made, silent, cut]
+    assert parts_of(group) == [*parts, *parts[:2], inside(whole), parts[1]]
+    joined = compression.join_blocks([piece.block for piece in group])
+    assert tuple(map(sum, zip(*parts_of(group), strict=True))) == inside(joined)
+
+
+@pytest.mark.parametrize("wrong", [b"5", b"1,2,3", b"x", b""])
+def test_what_does_not_add_up_is_not_believed(wrong):
+    one = record(series("m", 1), 1)
+    bad = replace(one, headers={**one.headers, "fragments": wrong, "elements": wrong})
+    assert parts_of([Piece(bad, bad.value, 1)]) == [inside(bad.value)]
