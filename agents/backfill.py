@@ -103,6 +103,7 @@ class Backfill:
         self._clock = clock
         self._pasts: dict[int, _Past] = {}
         self._halted = False
+        self._stops = 0
         self._wanted = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(REQUESTS)
@@ -185,6 +186,7 @@ class Backfill:
     def stop(self) -> set[asyncio.Task[None]]:
         """Begin nothing more until partitions are dealt again; what runs is answered, and ends with its request."""
         self._halted = True
+        self._stops += 1
         for past in self._pasts.values():
             past.lane.stop()
         return set(self._running)
@@ -263,9 +265,10 @@ class Backfill:
 
     async def _round(self, reader: PastReader) -> None:
         """What one fetch brings, delivered: partitions side by side, each in order."""
+        stops = self._stops
         chunks = await reader.read(self._spans())
-        if self._halted:
-            return
+        if self._stops != stops:
+            return  # dealt anew meanwhile: what is left is what was restored
         async with asyncio.TaskGroup() as tasks:
             for partition, chunk in chunks.items():
                 task = tasks.create_task(self._deliver(self._pasts[partition], chunk))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from tests.support.backends import VictoriaMetrics
     from tests.support.kafka import KafkaPeer
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -140,3 +141,22 @@ async def test_a_backend_added_to_a_running_system(tmp_path: Path, kafka, kafka_
     assert (verdict.repeats, verdict.disorder) == (0, [])
     skipped = [list(range(1, before[0] + 1))] * PARTITIONS * feed.series if start_from == "latest" else []
     assert list(verdict.lost.values()) == skipped
+
+
+@pytest.mark.victoriametrics
+@pytest.mark.parametrize(("start_from", "first"), [("latest", 6), ("earliest", 1)])
+async def test_victoriametrics_added_to_a_running_system(
+    tmp_path: Path, kafka, kafka_prefix, feed, victoriametrics: VictoriaMetrics, start_from, first
+):
+    await feed.write(5)
+    process = agent(tmp_path, kafka.brokers, kafka_prefix, victoriametrics.write_url, start_from=start_from)
+    try:
+        await asyncio.to_thread(process.start().wait_ready)
+        await feed.write(3)
+        await drained(process, feed)
+    finally:
+        await asyncio.to_thread(process.kill9)
+    stored = await asyncio.to_thread(victoriametrics.export, '{__name__="numbered"}')
+    assert len(stored) == PARTITIONS * feed.series
+    for samples in stored.values():
+        assert [int(float(value)) for _, value in samples] == list(range(first, 9))

@@ -216,6 +216,30 @@ async def test_a_request_that_does_not_end_is_cut_and_comes_again():
     assert past.ledger.partition(P).totals.taken == 4
 
 
+async def test_what_was_read_before_partitions_were_dealt_anew_is_not_sent(rig):
+    """Another agent has had it meanwhile."""
+    topic = Topic({P: 100})
+    past = Past(rig, topic)
+    past.restore(P, 50, (0, 10))
+    original = topic.read
+    reading, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(spans: Mapping[int, Span]) -> dict[int, Chunk]:
+        found = await original(spans)
+        reading.set()
+        await goes_on.wait()
+        return found
+
+    topic.read = slow  # type: ignore[method-assign]
+    async with past.running():
+        await reading.wait()
+        await past.backfill.finish(1.0)
+        past.restore(P, 50, (6, 10))
+        goes_on.set()
+        await past.until(lambda: not past.backfill.left(P))
+    assert past.sent == ["r6=6", "r7=7", "r8=8", "r9=9"]
+
+
 async def test_it_keeps_trying_while_the_backend_is_away():
     rig = Rig([Retry("connection refused")] * 5)
     past = Past(rig, Topic({P: 100}))
