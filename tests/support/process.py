@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Generous: waiting ends as soon as what is waited for happens.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 _POLL_S = 0.05
 
 
