@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.check_discovery import service_discovery
+from pipeline.cli.check_topics import topics
 from pipeline.cli.probe import healthy, ready
 from pipeline.config.summary import summary
 from pipeline.roles.check_config import check
@@ -23,6 +24,7 @@ def command() -> None:
 command.add_command(healthy)
 command.add_command(ready)
 command.add_command(service_discovery)
+command.add_command(topics)
 
 
 @command.command("config")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.kafka import running_kafka
+from tests.support.process import Headrace
 from topics import admin
 from topics.admin import diff, ensure
 from topics.definitions import TopicNames, specs
@@ -121,3 +124,27 @@ async def test_a_bound_in_time_that_is_shorter_than_the_outage_says_what_that_me
 )
 def test_how_long_a_bound_lasts_follows_from_what_is_there(size_bytes: int, age_ms: int, wanted: int | None) -> None:
     assert Filled(0, size_bytes, age_ms).lasts_ms(1000) == wanted
+
+
+async def test_check_topics_finds_what_a_role_would_refuse(kafka, kafka_prefix, tmp_path):
+    spec = spec_of(kafka_prefix)
+    file = tmp_path / "headrace.yml"
+    file.write_text("topics: {partitions: 2, max_message_bytes: 1MB}\n")
+    flags = (f"--config.file={file}", f"--kafka.brokers={kafka.brokers}", f"--kafka.prefix={kafka_prefix}")
+    code, out = await check_topics(*flags)
+    assert (code, out.count("does not exist")) == (0, 5), out
+    await create(kafka.brokers, spec, retention_bytes=str(BOUND))
+    await write(kafka.brokers, spec.name, 0, BOUND)
+    code, out = await check_topics(*flags)
+    assert code == 1, out
+    assert f"topic {spec.name}: retention.bytes is {BOUND}" in out
+    file.write_text("topics: {partitions: 2, retention: 1h}\n")
+    code, out = await check_topics(*flags)
+    assert code == 2, out
+    assert "retention 1h is shorter than the outage to survive" in out
+
+
+async def check_topics(*flags: str) -> tuple[int, str]:
+    argv = (sys.executable, "-P", "-m", "pipeline.cli", "check", "topics")
+    process = Headrace(*flags, argv=argv, web=False).start()
+    return await asyncio.to_thread(process.wait), process.log_text

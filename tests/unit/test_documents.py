@@ -11,6 +11,7 @@ import pytest
 from agents.__main__ import main as agent
 from agents.dlq.__main__ import main as dlq
 from agents.replay.__main__ import main as replay
+from agents.status.__main__ import main as status
 from pipeline.cli.main import COMMANDS, cli
 from pipeline.config.backends import backends
 from pipeline.config.load import load
@@ -19,7 +20,7 @@ from topics.record import Kind
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "topics" / "README.md"]
 # Flags of the programs around us that the documents name.
-FOREIGN_FLAGS = {"--build"}
+FOREIGN_FLAGS = {"--build", "--add-config", "--tsdb.out-of-order.time-window"}
 
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
@@ -32,7 +33,7 @@ def code_of(path: Path) -> str:
     return "\n".join(part.split(" # ")[0] for part in "\n".join(parts).splitlines())
 
 
-ABOVE = {"agent": agent, "dlq": dlq, "replay": replay}
+ABOVE = {"agent": agent, "dlq": dlq, "replay": replay, "status": status}
 """What stands behind the commands that become another program."""
 
 
