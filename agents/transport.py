@@ -159,7 +159,9 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
 class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped to us
     """See the module."""
 
-    _placed = False
+    _dealing = False
+    _dealt = 0
+    _placed = -1
 
     def _new_consumer_thread(self) -> Any:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -169,13 +171,23 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
         try:
             await super().on_partitions_revoked(revoked)
         finally:
-            self._placed = False
+            self._dealing = True
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """These have no place yet."""
+        self._dealing = False
+        self._dealt += 1
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def perform_seek(self) -> None:
-        """Called before any record of an assignment is read; and in the middle of a rebalance, to read no further."""
-        if not self._placed:
+        """Called before any record of an assignment is read; and in the middle of a rebalance, to read no further.
+
+        Only what was dealt is placed: until then the old assignment is still there to be asked for.
+        """
+        while not self._dealing and self._placed != self._dealt:
+            dealt = self._dealt
             await self._place()
-            self._placed = True
+            self._placed = dealt
         positions = self.transport.commits.positions
         starts = {tp: positions.get(tp.partition) for tp in self.assignment()}
         await self._thread.begin(starts)
@@ -209,7 +221,7 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
     def _filter_committable_offsets(self, tps: Any) -> dict[TP, int]:
         """Those that were acknowledged, and those whose commit was asked for."""
         offsets: dict[TP, int] = super()._filter_committable_offsets(tps)
-        requested = self.transport.commits.requested if self._placed else {}
+        requested = self.transport.commits.requested if self._placed == self._dealt else {}
         if requested:
             for tp in self.assignment():
                 if tp.partition in requested:
