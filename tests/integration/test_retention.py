@@ -13,7 +13,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.kafka import running_kafka
-from tests.support.process import Headrace
+from tests.support.process import Headrace, wait_for
+from tests.support.receiver import Answer, Receiver
+from tests.support.rig import Feed, agent
 from topics import admin
 from topics.admin import diff, ensure
 from topics.definitions import TopicNames, specs
@@ -148,3 +150,29 @@ async def check_topics(*flags: str) -> tuple[int, str]:
     argv = (sys.executable, "-P", "-m", "pipeline.cli", "check", "topics")
     process = Headrace(*flags, argv=argv, web=False).start()
     return await asyncio.to_thread(process.wait), process.log_text
+
+
+async def test_an_agent_shows_and_says_how_near_what_waits_is_to_being_deleted(kafka, kafka_prefix, tmp_path):
+    state = Answer(503)
+    async with Feed(kafka.brokers, kafka_prefix) as feed, Receiver(tmp_path / "journal", lambda *_: state) as receiver:
+        feed.age_s = 0.6 * 7 * 86400
+        await feed.write(1, partitions=[2])
+        process = agent(tmp_path, kafka.brokers, kafka_prefix, receiver.url, partitions=feed.partitions)
+        with process:
+            name = 'headrace_agent_retention_used_ratio{backend="b",partition="2"}'
+
+            def ratio() -> float:
+                _, page = process.get("/metrics")
+                found = [line for line in page.splitlines() if line.startswith(name)]
+                return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+            await asyncio.to_thread(wait_for, "the share that is used up", lambda: ratio() > 0.1)
+            assert ratio() == pytest.approx(0.6, abs=0.01)
+            assert process.status()["retention_used"] == pytest.approx(0.6, abs=0.01)
+            assert f"what waits in {feed.topic}/2 has used up 60 % of Kafka's retention" in process.log_text
+            state.status = 204
+            await asyncio.to_thread(wait_for, "nothing to wait any more", lambda: ratio() == 0.0)
+            assert process.log_text.count("of Kafka's retention") == 2, (
+                "once when it was reached, once when it was over"
+            )
+            assert await asyncio.to_thread(process.stop) == 0
