@@ -54,7 +54,7 @@ class Followers:
         self._targets: tuple[LogTarget, ...] = ()
         self._leaving = Leaving(2 * options.rotate_wait_s)
         self._followers: dict[Place, PathFollower] = {}
-        self._scanned_ns = journal.since_ns
+        self._scanned_ns = None if journal.since_ns is None else journal.since_ns - _CLOCK_GRAIN_NS
         self._fresh: set[LogTarget] = set()
         self._watcher = Watcher()
         self._missed: set[Place] = set()

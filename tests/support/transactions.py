@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -66,6 +67,7 @@ class MemoryWriter:
             else:
                 self.broker.memory[key] = value
         self.broker.commits += 1
+        self.broker.newest_ms = int(time.time() * 1000)
         if failure:
             self._epoch = -1
             raise TransactionFailed(failure)

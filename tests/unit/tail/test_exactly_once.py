@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,9 +44,23 @@ async def tailing(broker: MemoryBroker, pattern: Path | str, *, seed: int | None
 
 
 def level(manager: TailManager) -> bool:
-    """Everything in the files is committed."""
+    """Everything in the files, as they are on the disk now, is committed."""
     files = manager.files()
-    return bool(files) and all(one["position"] == one["size"] and not one["lag_bytes"] for one in files)
+    return bool(files) and all(
+        one["position"] == one["size"] == Path(one["path"]).stat().st_size and not one["lag_bytes"] for one in files
+    )
+
+
+def is_open(path: Path) -> bool:
+    """Whether this process, and so its tailer, has the file open: nobody can take it away any more."""
+    wanted = path.stat().st_ino
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            if os.stat(f"/proc/self/fd/{descriptor}").st_ino == wanted:
+                return True
+        except OSError:  # closed meanwhile
+            continue
+    return False
 
 
 def write(path: Path, numbers: range, tag: str = "stdout") -> None:
@@ -87,8 +102,7 @@ async def test_rotated_removed_and_shortened_files_under_a_journal_that_fails_at
                 aside = log.with_name(f"a.log.{step}")
                 log.rename(aside)
                 log.touch()
-                await until("the new file", lambda: manager.files()[0]["held_files"] or level(manager))
-                await asyncio.sleep(0.03)
+                await until("the new file", lambda: is_open(log))
                 if chance.random() < 0.5:
                     aside.unlink()
             await asyncio.sleep(chance.choice([0, 0.01, 0.05]))
