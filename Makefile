@@ -1,6 +1,6 @@
 # Every command a developer needs. `make demo` and `make test` do all their own set-up; nothing but Python 3.11+ is needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-unit peers check bench kills fmt proto
+.PHONY: help setup demo test test-all test-unit peers check bench kills faults published fmt proto
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,8 @@ help:
 	@echo "make check      ruff, mypy, import contracts"
 	@echo "make bench      cost and memory, side by side with the Prometheus agent"
 	@echo "make kills      the tailer killed 50 times under load: nothing lost, nothing twice"
+	@echo "make faults     a hundred schedules of faults from seeds; SEEDS=17 repeats one"
+	@echo "make published  the outage in which Prometheus's users saw gaps, ten times, side by side"
 	@echo "make setup      environment and peers, and nothing else"
 	@echo "make fmt        format the code"
 	@echo "make proto      generate topics/pb from topics/proto"
@@ -43,6 +45,13 @@ bench: $(VENV)/.dev peers
 
 kills: $(VENV)/.dev
 	@HEADRACE_KILLS=50 $(BIN)/python -m pytest -q -s tests/faults/test_tail_faults.py -k kill_9 $(PYTEST_FLAGS)
+
+SEEDS := 1-100
+faults: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.schedules --seeds $(SEEDS) $(FAULTS_FLAGS)
+
+published: $(VENV)/.dev peers
+	@$(BIN)/python -m tests.faults.published $(PUBLISHED_FLAGS)
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only
