@@ -167,3 +167,14 @@ async def test_2_0_gets_the_times_at_which_counting_began(receiver):
     await chain.take(told(0, series("a", 1) + begun("b"), 2, START_TIMESTAMPS))
     found = Request.FromString(compression.decompress(receiver.seen[0].body))
     assert [one.samples[0].start_timestamp for one in found.timeseries] == [0, TS - 1000]
+
+
+async def test_what_was_stored_although_no_answer_came_is_counted_when_it_comes_again(receiver):
+    """The receiver stores the first request, but says nothing in time; the repeat is out of order to it."""
+    answers = [Answer(hang_s=5, store=True)]
+    receiver.script = lambda request, body: answers.pop() if answers else Answer(400, "out of order sample")
+    chain = Chain(receiver, remote_timeout="200ms")
+    assert await chain.take(record(series("a", 1) + series("b", 2), 2)) == [0]
+    summary = chain.ledger.summary()
+    assert (summary["rejected"], summary["dead_lettered"]) == ({"out_of_order": 2}, {})
+    assert [seen.headers.get("Retry-Attempt") for seen in receiver.seen if seen.status == 400] == ["1", None, None]
