@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pipeline.clock import SystemClock
+from pipeline.lifecycle.garbage import seldom_searched
 from pipeline.lifecycle.main import serve
 from pipeline.roles.open_door import open_door
 from pipeline.roles.open_owner import open_owner
@@ -32,10 +33,11 @@ def start(load: Callable[[], Config], config: Config, options: RoleOptions, inst
     telemetry, clock = Telemetry(), SystemClock()
     owner, fence = open_owner(config, options, instance_id, telemetry=telemetry, clock=clock)
     door = open_door(config, options, Kind.METRICS, telemetry=telemetry, clock=clock, gate=fence)
-    return serve(
-        ScraperRole(load, door, owner=owner, telemetry=telemetry, clock=clock),
-        telemetry=telemetry,
-        listen_address=options.listen_address,
-        address_file=options.address_file,
-        deadline_s=options.deadline_s,
-    )
+    with seldom_searched(clock):
+        return serve(
+            ScraperRole(load, door, owner=owner, telemetry=telemetry, clock=clock),
+            telemetry=telemetry,
+            listen_address=options.listen_address,
+            address_file=options.address_file,
+            deadline_s=options.deadline_s,
+        )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from aiohttp import web
+
+if TYPE_CHECKING:
+    import jinja2
 
 
 def page(template: str, **context: Any) -> web.Response:
@@ -33,6 +35,8 @@ def _static(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2  # noqa: PLC0415 — two megabytes, for nothing while nobody looks at a page
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.web"),
         autoescape=True,
