@@ -141,6 +141,49 @@ def test_a_commit_leaves_out_partitions_that_are_no_longer_ours():
     assert inspect.iscoroutinefunction(driver.Consumer._commit)
 
 
+def test_what_a_commit_and_the_search_for_stuck_partitions_do_beside_logging():
+    commit = inspect.getsource(stock.Consumer._commit_offsets)
+    for line in (
+        "if tp in assignment",
+        "await self.app.producer.flush()",
+        "did_commit = await self._commit(committable_offsets)",
+        "self.app.tables.on_commit(committable_offsets)",
+        "self._committed_offset.update(committable_offsets)",
+        "self.app.monitor.on_tp_commit(committable_offsets)",
+    ):
+        assert line in commit
+    assert inspect.signature(CommittedConsumer._commit_offsets).parameters.keys() == {
+        "self", "offsets", "start_new_transaction",
+    }  # fmt: skip
+    assert "verify_event_path" in inspect.getsource(stock.Consumer.verify_all_partitions_active)
+    thread = inspect.getsource(driver.AIOKafkaConsumerThread._verify_aiokafka_event_path)
+    assert "self.log" in thread
+    assert "raise" not in thread
+    assert inspect.iscoroutinefunction(stock.Consumer.verify_all_partitions_active)
+
+
+async def test_a_commit_is_of_the_partitions_that_are_ours_only():
+    class Committing:
+        """Only what `_commit_offsets` looks at."""
+
+        def __init__(self) -> None:
+            self.taken: list[dict[TP, int]] = []
+            self._committed_offset: dict[TP, int] = {}
+
+        def assignment(self) -> set[TP]:
+            return {TP0}
+
+        async def _commit(self, offsets: dict[TP, int]) -> bool:
+            self.taken.append(offsets)
+            return True
+
+    consumer = Committing()
+    assert await CommittedConsumer._commit_offsets(consumer, {TP0: 5, TP("t", 1): 7})
+    assert not await CommittedConsumer._commit_offsets(consumer, {TP("t", 1): 8})
+    assert consumer.taken == [{TP0: 5}]
+    assert consumer._committed_offset == {TP0: 5}
+
+
 def test_a_revoke_suspends_the_flow_clears_the_queues_and_then_tells_us():
     source = inspect.getsource(App._on_partitions_revoked)
     order = ["consumer.stop_flow", "self.flow_control.suspend", "self.flow_control.clear", "on_partitions_revoked.send"]
