@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from topics import compression, wire, write_request
 from topics.errors import BadRecord
+from topics.record import EXEMPLARS, HISTOGRAMS, extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from agents.batch import Piece, Record
 
 _SAMPLE_TAG = 0x12
-_EXEMPLARS, _HISTOGRAMS = 3, 4
+_EXEMPLARS_FIELD, _HISTOGRAMS_FIELD = 3, 4
 
 
 class Kinds(NamedTuple):
@@ -35,8 +36,8 @@ NONE = Kinds(0)
 
 
 def mixed(record: Record) -> bool:
-    """Whether a record says that it holds more than ordinary samples."""
-    return "extras" in record.headers
+    """Whether a record says that it holds exemplars or native histograms."""
+    return "extras" in record.headers and bool(extras(record.headers) & (EXEMPLARS | HISTOGRAMS))
 
 
 def of_block(block: bytes, items: int) -> Kinds:
@@ -48,8 +49,8 @@ def of_block(block: bytes, items: int) -> Kinds:
             if len(raw) - end == write_request.ONE_SAMPLE_BYTES and raw[end] == _SAMPLE_TAG:
                 continue
             for number, _, _, _ in wire.walk(raw[end:]):
-                histograms += number == _HISTOGRAMS
-                exemplars += number == _EXEMPLARS
+                histograms += number == _HISTOGRAMS_FIELD
+                exemplars += number == _EXEMPLARS_FIELD
     except BadRecord:
         return Kinds(items)
     return Kinds(items - histograms, histograms, exemplars)

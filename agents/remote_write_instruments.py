@@ -46,9 +46,9 @@ class Three:
 
     def inc(self, found: Kinds, *more: str) -> None:
         """Count; `more`: the values of labels that are not fixed."""
-        counters = self._own if self._own is not None else (one.labels(*self._labels, *more) for one in self._all)
-        for counter, number in zip(counters, found, strict=True):
+        for place, number in enumerate(found):
             if number:
+                counter = self._own[place] if self._own is not None else self._all[place].labels(*self._labels, *more)
                 counter.inc(number)
 
 

@@ -27,7 +27,7 @@ from pipeline.telemetry.metrics import Telemetry
 from tests.unit.agents.builders import TS, Rig, lines, names, record, series, stream
 from topics import compression, write_request
 from topics.labels import make
-from topics.record import EXEMPLARS, HISTOGRAMS, Kind, RecordHeaders
+from topics.record import EXEMPLARS, HISTOGRAMS, METADATA, Kind, RecordHeaders
 
 if TYPE_CHECKING:
     from agents.ledger import Ledger
@@ -124,6 +124,7 @@ async def test_what_is_rejected_for_good_has_failed_and_is_not_behind() -> None:
     await rig.process(record(series("good", 1) + series("bad", 2) + series("good", 3), 3))
     found = shown(rig)
     assert (found["samples_failed_total"], len(rig.letters)) == (1, 1)
+    assert found["bytes_total"] == sum(len(body) for body in rig.client.bodies), "what was rejected was sent"
     assert found["queue_highest_sent_timestamp_seconds"] == found["queue_highest_timestamp_seconds"] == TS // 1000
 
 
@@ -182,6 +183,18 @@ async def test_what_the_backend_is_not_to_have_is_not_dropped_as_prometheus_coun
     found = shown(rig)
     assert not [name for name in found if "dropped" in name]
     assert (found["samples_total"], found["histograms_total"], found["exemplars_total"]) == (5, 0, 0)
+
+
+async def test_of_what_rules_and_settings_take_out_together_only_the_rules_part_is_dropped() -> None:
+    rig = Rig(
+        codec=MetricsCodec(HISTOGRAMS | EXEMPLARS),
+        rewriter=dropping("e"),
+        make_instruments=lambda telemetry, ledger: instruments(telemetry, ledger, exemplars=False),
+    )
+    await rig.process(mixed(0, samples=4, histograms=2, exemplars=3))
+    assert {name: value for name, value in shown(rig).items() if "dropped" in name} == {
+        "samples_dropped_total{dropped_series}": 1
+    }
 
 
 async def test_what_is_in_hand_is_pending_by_kind_until_it_is_given_back() -> None:
@@ -245,8 +258,11 @@ def test_kinds_of_a_block(block: bytes, items: int, wanted: kinds.Kinds) -> None
     assert kinds.of_block(block, items) == wanted
 
 
-def test_nothing_is_looked_into_that_does_not_say_it_is_mixed() -> None:
-    plain = record(b"", 7, value=b"never opened")
+@pytest.mark.parametrize("extras", [0, METADATA])
+def test_nothing_is_looked_into_that_does_not_say_it_is_mixed(extras: int) -> None:
+    headers = RecordHeaders(Kind.METRICS, 1, 7, TS, TS, "p", 0, extras=extras).encode()
+    plain = Record("headrace.metrics", 3, 0, b"k", b"never opened", dict(headers), TS / 1000)
+    assert not kinds.mixed(plain)
     assert kinds.of_piece(Piece(plain, b"never opened", 7)) == kinds.Kinds(7)
 
 
