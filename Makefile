@@ -42,6 +42,7 @@ bench: $(VENV)/.dev peers
 	@$(BIN)/python -m tests.bench.run $(BENCH_FLAGS)
 	@$(BIN)/python -m tests.bench.scraper $(BENCH_SCRAPER_FLAGS)
 	@$(BIN)/python -m tests.bench.backlog $(BENCH_BACKLOG_FLAGS)
+	@$(BIN)/python -m tests.bench.agent $(BENCH_AGENT_FLAGS)
 
 kills: $(VENV)/.dev
 	@HEADRACE_KILLS=50 $(BIN)/python -m pytest -q -s tests/faults/test_tail_faults.py -k kill_9 $(PYTEST_FLAGS)

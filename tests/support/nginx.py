@@ -31,6 +31,7 @@ http {{
         root {root};
         location = /-/ready {{ return 200 "ready\\n"; }}
         location = /push {{ return 204; }}
+        location = /push2 {{ add_header X-Prometheus-Remote-Write-Samples-Written 1000000000; return 204; }}
         location /openmetrics/ {{ default_type "application/openmetrics-text; version=1.0.0; charset=utf-8"; }}
     }}
 }}
