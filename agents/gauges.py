@@ -28,6 +28,7 @@ class Gauges:
         self.oldest_s = 0.0
         self.measured_s = 0.0
         self._backend = backend
+        self._level: dict[int, tuple[int, int | None]] = {}
         self._lag = telemetry.gauge(catalogue.AGENT_LAG)
         self._oldest = telemetry.gauge(catalogue.AGENT_OLDEST).labels(backend)
         self._state = telemetry.gauge(catalogue.AGENT_STATE)
@@ -47,11 +48,29 @@ class Gauges:
         try:
             async with asyncio.timeout(ASK_S):
                 ends = await app.consumer.highwaters(*app.consumer.assignment())
+                level = await self._read_up(app, ends, lanes)
         except (TimeoutError, KafkaError):
             return
-        behind = {tp.partition: self._behind(app, tp, end, lanes.get(tp)) for tp, end in ends.items()}
+        behind = {
+            tp.partition: 0 if tp.partition in level else self._behind(app, tp, end, lanes.get(tp))
+            for tp, end in ends.items()
+        }
         self._show({number: records + backfill.left(number) for number, records in behind.items()})
         self.measured_s = now_s
+
+    async def _read_up(self, app: Any, ends: Mapping[Any, int], lanes: Mapping[Any, Lane]) -> set[int]:
+        """Partitions of which nothing is left but what no reader is given: a transaction ends in a marker, which nobody
+        commits over. The reader stands at the end and no record is in hand. That must have been so at the measurement
+        before too, for what was just taken may be on its way to the lane.
+        """
+        before, self._level = self._level, {}
+        for tp, end in ends.items():
+            lane = lanes.get(tp)
+            if lane is not None and lane.oldest_s is not None:
+                continue
+            if (await app.consumer.position(tp) or 0) >= end:
+                self._level[tp.partition] = (end, None if lane is None else lane.next_offset)
+        return {number for number, seen in self._level.items() if before.get(number) == seen}
 
     @staticmethod
     def _behind(app: Any, tp: Any, end: int, lane: Lane | None) -> int:

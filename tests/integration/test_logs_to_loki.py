@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ def written(envoy: Envoy, count: int) -> list[str]:
 
 def test_access_log_lines_are_found_by_what_stands_in_them(pipeline: Pipeline, envoy: Envoy, loki: Loki) -> None:
     envoy.send("/ok", 20)
-    pipeline.start(str(envoy.access_log), external_labels={"cluster": "tests"})
+    running = pipeline.start(str(envoy.access_log), external_labels={"cluster": "tests"})
     envoy.send("/broken", 3)
     envoy.send("/missing", 2)
     everything = '{job="envoy", cluster="tests"}'
@@ -98,6 +99,13 @@ def test_access_log_lines_are_found_by_what_stands_in_them(pipeline: Pipeline, e
     assert [json.loads(line)["path"] for _, line in broken] == ["/broken"] * 3
     (stream,) = loki.query_range(everything)
     assert stream["stream"] == {"cluster": "tests", "job": "envoy", "filename": str(envoy.access_log)}
+    wait_for("an end of the lag, the markers of transactions notwithstanding", lambda: set(lags(running)) == {0.0})
+
+
+def lags(running: Headrace) -> list[float]:
+    """The agents' lag in records, by partition."""
+    page = running.get("/metrics")[1]
+    return [float(value) for value in re.findall(r"^headrace_agent_lag_records\{.*\} (\S+)$", page, re.MULTILINE)]
 
 
 def test_lines_of_a_pod_come_with_their_own_time_and_whole(
