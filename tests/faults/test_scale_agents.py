@@ -14,6 +14,7 @@ from agents.commits import decode
 from agents.totals import Totals
 from tests.faults.schedules import truth
 from tests.support.rig import START_MS, Feed, agent
+from topics.definitions import group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,7 @@ async def test_a_strict_prometheus_refuses_nothing_while_agents_come_and_go(
     assert {series for series, values in found.items() if values != list(range(1, rounds + 1))} == set()
 
     async with truth.admin(kafka.brokers) as client:
-        committed = await truth.commits_of(client, f"{kafka_prefix}b", feed.topic)
+        committed = await truth.commits_of(client, group(kafka_prefix, "b"), feed.topic)
     totals = sum((Totals.decode(decode(text).get("ledger")) for _, text in committed.values()), Totals())
     assert totals.taken == totals.delivered == rounds * PARTITIONS * SERIES
     assert (totals.difference, totals.rejected, totals.dead_lettered) == (0, {}, {})
