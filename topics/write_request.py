@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from topics import wire
 from topics.errors import CorruptMessage, InvalidLabels
-from topics.pb.write_request_pb2 import MetricMetadata, RawWriteRequest, WriteRequest
+from topics.pb.write_request_pb2 import MetricMetadata, RawWriteRequest, TimeSeries, WriteRequest
 from topics.wire import LENGTH_DELIMITED, field, read_varint, varint, walk
 
 if TYPE_CHECKING:
@@ -42,7 +42,14 @@ _STARTS = {_SERIES_SAMPLES: 3, _SERIES_HISTOGRAMS: 17}
 
 def encode_labels(pairs: LabelPairs) -> bytes:
     """The Label fields of one TimeSeries, in the order of the pairs."""
-    return b"".join([field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in pairs])
+    return b"".join([_label_field(name.encode(), value.encode()) for name, value in pairs])
+
+
+def _label_field(name: bytes, value: bytes) -> bytes:
+    size = len(name) + len(value) + 4
+    if size < 128:  # every length is one byte, as it nearly always is
+        return b"\x0a%c\x0a%c%b\x12%c%b" % (size, len(name), name, len(value), value)
+    return field(1, field(1, name) + field(2, value))
 
 
 def sample_field(value: float, ts_ms: int) -> bytes:
@@ -165,6 +172,27 @@ def decode_labels(raw_labels: bytes) -> LabelPairs:
 
     Raises CorruptMessage for bytes that are no labels, InvalidLabels for an empty or a repeated name.
     """
+    return _regular_labels(raw_labels) or _any_labels(raw_labels)
+
+
+def _regular_labels(raw_labels: bytes) -> LabelPairs | None:
+    """Labels as every sender writes them: sorted, none empty, nothing beside them. None where it is not just that.
+
+    Encoded again they are the very same bytes: so there was nothing else in them.
+    """
+    try:
+        found = tuple([(one.name, one.value) for one in TimeSeries.FromString(raw_labels).labels])
+    except DecodeError:
+        return None
+    before = ""
+    for name, value in found:
+        if name <= before or not value:
+            return None
+        before = name
+    return found if encode_labels(found) == raw_labels else None
+
+
+def _any_labels(raw_labels: bytes) -> LabelPairs:
     labels: dict[str, str] = {}
     for number, wire_type, start, end in walk(raw_labels):
         if number != 1:

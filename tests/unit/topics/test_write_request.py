@@ -155,6 +155,48 @@ def test_labels_that_cannot_be_are_refused(bad, error):
         write_request.decode_labels(bad)
 
 
+def outcome(decode, raw: bytes) -> object:
+    try:
+        return decode(raw)
+    except (CorruptMessage, InvalidLabels) as error:
+        return type(error), str(error)
+
+
+def test_labels_are_read_at_once_only_where_that_says_what_reading_them_one_by_one_says():
+    rng = random.Random(21)
+    at_once = 0
+    for _ in range(3000):
+        raw = bytearray(write_request.encode_labels(random_pairs(rng)))
+        change = rng.randrange(6)
+        if change == 1 and raw:
+            raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
+        elif change == 2:
+            pairs = list(random_pairs(rng))
+            rng.shuffle(pairs)
+            raw += write_request.encode_labels(tuple(pairs))
+        elif change == 3:
+            raw += write_request.encode_labels((("zz", rng.choice(["", "v"])), (rng.choice(["", "zz", "zzz"]), "v")))
+        elif change == 4:  # a number where a text belongs, a field nobody knows, a length longer than it must be
+            raw += rng.choice(
+                [b"\x0a\x04\x08\x05\x12\x00", b"\x0a\x05\x0a\x01~\x18\x05", b"\x0a\x87\x00\x0a\x01~\x12\x02vv"]
+            )
+        elif change == 5:
+            raw += write_request.sample_field(1.5, NOW_MS)
+        quick = write_request._regular_labels(bytes(raw))
+        at_once += quick is not None
+        slow = outcome(write_request._any_labels, bytes(raw))
+        assert quick is None or quick == slow
+        assert outcome(write_request.decode_labels, bytes(raw)) == slow
+    assert at_once > 400
+
+
+@pytest.mark.parametrize("longest", [1, 60, 61, 62, 120, 127, 128, 200, 20_000])
+def test_labels_of_all_lengths_are_encoded_as_protoc_does(longest):
+    for name, value in (("n" * longest, "v"), ("n", "v" * longest), ("n" * longest, "é" * longest)):
+        wanted = TimeSeries(labels=[Label(name=name, value=value)]).SerializeToString()
+        assert write_request.encode_labels(((name, value),)) == wanted
+
+
 def test_labels_written_late_are_moved_to_the_front():
     first, late = write_request.encode_labels((("a", "1"),)), write_request.encode_labels((("b", "2"),))
     sample = write_request.sample_field(1.0, NOW_MS)
@@ -173,3 +215,16 @@ def test_samples_before_the_epoch_and_at_it_are_kept():
     for ts_ms in (-1, 0, -(1 << 62)):
         (sample,) = TimeSeries.FromString(write_request.sample_field(2.0, ts_ms)).samples
         assert (sample.value, sample.timestamp) == (2.0, ts_ms)
+
+
+@pytest.mark.parametrize("start_ms", [1, 127, 128, 1_600_000_000_000, 2**40, -1])
+@pytest.mark.parametrize("ts_ms", [5, 1_700_000_000_000])
+def test_the_time_at_which_counting_began_is_put_beside_a_sample_and_taken_out_again(start_ms, ts_ms):
+    raw_labels = write_request.encode_labels((("__name__", "c"), ("a", "x" * 200)))
+    plain = [write_request.sample_field(value, ts_ms + value) for value in range(3)]
+    with_start = [write_request.since(sample, start_ms) for sample in plain]
+    for samples, without in ((with_start[:1], plain[:1]), (with_start, plain), ([*plain[:1], *with_start[1:]], plain)):
+        body = write_request.series(raw_labels, b"".join(samples))
+        expected = write_request.series(raw_labels, b"".join(without))
+        assert write_request.without(body, starts=True) == (expected, 0)
+        assert write_request.without(body, exemplars=True) == (body, 0)
