@@ -176,10 +176,13 @@ def test_labels_are_read_at_once_only_where_that_says_what_reading_them_one_by_o
             raw += write_request.encode_labels(tuple(pairs))
         elif change == 3:
             raw += write_request.encode_labels((("zz", rng.choice(["", "v"])), (rng.choice(["", "zz", "zzz"]), "v")))
-        elif change == 4:  # a number where a text belongs, a field nobody knows, a length longer than it must be
+        elif change == 4:  # numbers where texts belong, a field nobody knows, a length longer than it must be
             raw += rng.choice(
-                [b"\x0a\x04\x08\x05\x12\x00", b"\x0a\x05\x0a\x01~\x18\x05", b"\x0a\x87\x00\x0a\x01~\x12\x02vv"]
-            )
+                [
+                    b"\x0a\x04\x08\x05\x12\x00", b"\x0a\x05\x0a\x01~\x18\x05", b"\x0a\x87\x00\x0a\x01~\x12\x02vv",
+                    b"\x0a\x08\x0a\x01~\x12\x01v\x10\x05", b"\x08\x05",
+                ]
+            )  # fmt: skip
         elif change == 5:
             raw += write_request.sample_field(1.5, NOW_MS)
         quick = write_request._regular_labels(bytes(raw))
@@ -190,7 +193,7 @@ def test_labels_are_read_at_once_only_where_that_says_what_reading_them_one_by_o
     assert at_once > 400
 
 
-@pytest.mark.parametrize("longest", [1, 60, 61, 62, 120, 127, 128, 200, 20_000])
+@pytest.mark.parametrize("longest", [1, 60, 61, 62, 122, 123, 124, 127, 128, 200, 20_000])
 def test_labels_of_all_lengths_are_encoded_as_protoc_does(longest):
     for name, value in (("n" * longest, "v"), ("n", "v" * longest), ("n" * longest, "é" * longest)):
         wanted = TimeSeries(labels=[Label(name=name, value=value)]).SerializeToString()
