@@ -35,6 +35,8 @@ _SAMPLE_HEAD = struct.Struct("<BBBdB")
 _DOUBLE = struct.Struct("<d")
 _LABEL_TAG = 0x0A
 _SAMPLE_TAG = 0x12
+# One ordinary sample, and behind it the time at which counting began: what `since` writes.
+_SINCE_BYTES, _SINCE_HEAD, _SINCE_TAG, _PLAIN_HEAD = ONE_SAMPLE_BYTES + 7, b"\x12\x17\x09", 0x18, b"\x12\x10\x09"
 _SERIES_SAMPLES, _SERIES_EXEMPLARS, _SERIES_HISTOGRAMS = 2, 3, 4
 _STARTS = {_SERIES_SAMPLES: 3, _SERIES_HISTOGRAMS: 17}
 """Where 2.0 has the time at which counting began, in a Sample and in a Histogram. 1.0 has none."""
@@ -256,6 +258,9 @@ def without(
         end = labels_end(raw)
         if len(raw) - end == ONE_SAMPLE_BYTES and raw[end] == _SAMPLE_TAG and raw[end + 1] == ONE_SAMPLE_BYTES - 2:
             kept.append(raw)
+            continue
+        if starts and len(raw) - end == _SINCE_BYTES and raw[end : end + 3] == _SINCE_HEAD and raw[-7] == _SINCE_TAG:
+            kept.append(b"".join((raw[:end], _PLAIN_HEAD, raw[end + 3 : -7])))
             continue
         fields = [raw[:end]]
         before = end
