@@ -15,7 +15,7 @@ from topics.errors import ParseError
 
 if TYPE_CHECKING:
     from pipeline.textparse.openmetrics import OpenMetricsParser
-    from pipeline.textparse.parsed import ParsedSample
+    from pipeline.textparse.parsed import LabelList, ParsedSample
 
 _SUFFIX = "_created"
 _TYPES = (b"counter", b"histogram", b"summary")
@@ -51,7 +51,8 @@ class Beginnings:
         if sample.metric_type not in _TYPES:
             self._last = None
             return None
-        identity = _identity(sample, sample.labels()[0][1][: len(family)])
+        labels = sample.labels()
+        identity = _identity(sample, labels, labels[0][1][: len(family)])
         if self._last is None or self._last.identity != identity:
             if sample.end > self._next.end:
                 self._next = self._search(sample)
@@ -64,16 +65,19 @@ class Beginnings:
         try:
             while (found := ahead.step()) is not None:
                 if is_created(found):
-                    name = found.labels()[0][1].removesuffix(_SUFFIX)
-                    return _Next(found.start, _identity(found, name), _milliseconds(found.value))
+                    labels = found.labels()
+                    identity = _identity(found, labels, labels[0][1].removesuffix(_SUFFIX))
+                    return _Next(found.start, identity, _milliseconds(found.value))
         except ParseError:
             pass  # it will be met again, by whom it concerns
         return _Next(ahead.position, None, 0)
 
 
-def _identity(sample: ParsedSample, name: str) -> Identity:
+def _identity(sample: ParsedSample, labels: LabelList, name: str) -> Identity:
     apart = _APART.get(sample.metric_type)
-    return name, tuple((label, value) for label, value in sample.labels()[1:] if label != apart)
+    if apart is None:
+        return name, tuple(labels[1:])
+    return name, tuple([pair for pair in labels[1:] if pair[0] != apart])
 
 
 def _milliseconds(seconds: float) -> int:
