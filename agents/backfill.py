@@ -286,6 +286,7 @@ class Backfill:
             self._ledger.partition(partition).past_lost(start, end)
             self._account(past, end)
         records = [_record(one) for one in chunk.records]
+        self._note()
         try:
             async with self._slots:
                 await self._work(past, records)
@@ -339,7 +340,12 @@ class Backfill:
         self._settled += before - past.spans.records
         self._show(past.lane.partition)
         self._commits.request(past.lane.partition)
+
+    def _note(self) -> None:
+        """Once a second or so, how far it is; what was long ago says nothing of the pace."""
         now_s = self._clock.monotonic()
+        if self._progress and now_s - self._progress[-1][0] > _RATE_S:
+            self._progress.clear()
         if not self._progress or now_s - self._progress[-1][0] >= 1.0:
             self._progress.append((now_s, self._settled))
 
