@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pipeline.config.kafka import KafkaConfig, TopicsConfig
 
 FOR_EVER_S = 86_400.0
-QUEUES_BYTES = 48 * 1024 * 1024
+FETCH_BYTES = 512 * 1024
+"""At once, of each partition; a larger record comes alone."""
+QUEUES_BYTES = 24 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def create_app(
         table_standby_replicas=0,
         consumer_auto_offset_reset="none",  # nothing moves silently: agents/standing.py decides
         consumer_group_instance_id=instance_id or None,
-        consumer_max_fetch_size=1024 * 1024,
+        consumer_max_fetch_size=FETCH_BYTES,
         broker_max_poll_records=bound.poll_records,
         stream_buffer_maxsize=bound.queue_records,
         # A backend may be away longer than any poll interval; a worker that left its group for that never comes back.

@@ -25,6 +25,7 @@ from agents.loading import named
 from agents.lookout import Lookout
 from pipeline.clients.families import Families
 from pipeline.config.render import rendered
+from pipeline.heap import LARGE_BYTES, Heap
 from pipeline.lifecycle.kafka_settings import security
 from pipeline.web import ledger as ledger_page
 from pipeline.web.pages import page
@@ -261,6 +262,7 @@ class AgentRole:
         """Until `stop`: keep the gauges, and look whether anything crashed: with a main of our own nobody else does."""
         self._waiting_for = f"joining the consumer group {app.conf.id}"
         measure_at = 0.0
+        heap = Heap(self._clock)
         told = False
         while not await self._stopped_within(stop, WATCH_S):
             failure = intake.failure or backfill.failure
@@ -273,6 +275,7 @@ class AgentRole:
                 log.warning("%s; waiting", self._away) if told else log.info("Kafka answers again")
             if intake.assigned and not told and self._clock.monotonic() >= measure_at:
                 measure_at = self._clock.monotonic() + MEASURE_S
+                heap.used(LARGE_BYTES)  # bodies are large, and gone by now
                 await self._gauges.measure(app, intake.lanes, backfill, self._clock)
                 instruments = intake.delivery.instruments
                 await self._lookout.look(app, intake.lanes, self._commits.positions, backfill.waiting, instruments)

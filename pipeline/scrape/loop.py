@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.clock import Clock
+    from pipeline.heap import Heap
     from pipeline.producer.appender import Appender
     from pipeline.scrape.cache import SeriesCache
     from pipeline.scrape.fetch import Fetched, Fetcher
     from pipeline.scrape.instruments import Instruments
-    from pipeline.scrape.memory import Heap
     from pipeline.scrape.metadata import MetadataForwarder
     from pipeline.scrape.report import Report
     from pipeline.scrape.target import Target

@@ -6,9 +6,9 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from pipeline.heap import Heap
 from pipeline.http_client import Buffers, HttpClient
 from pipeline.scrape.instruments import Instruments
-from pipeline.scrape.memory import Heap
 from pipeline.scrape.pool import ScrapePool, Surroundings
 from pipeline.scrape.target import offset_seed
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
     from pipeline.config.scrape import ScrapeConfig
     from pipeline.discovery.target_group import TargetGroup
+    from pipeline.heap import Heap
     from pipeline.producer.appender import Appender
     from pipeline.scrape.fetch import Fetched
     from pipeline.scrape.instruments import Instruments
-    from pipeline.scrape.memory import Heap
     from pipeline.scrape.metadata import MetadataForwarder
     from pipeline.scrape.target import Target
 

@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.config.scrape import ScrapeConfig
 from pipeline.discovery.target_group import TargetGroup
+from pipeline.heap import Heap
 from pipeline.http_client import HttpClient
 from pipeline.scrape.instruments import Instruments
-from pipeline.scrape.memory import Heap
 from pipeline.scrape.pool import ScrapePool, Surroundings
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.fakes import FakeClock, ListAppender

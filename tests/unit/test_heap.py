@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.scrape.memory import EVERY_S, LARGE_BYTES, Heap
+from pipeline.heap import EVERY_S, LARGE_BYTES, Heap
 from tests.support.fakes import FakeClock
 
 
