@@ -114,6 +114,8 @@ class FaultyBackend:
                 writer.transport.abort()
             await self._server.wait_closed()
             self._server = None
+            while self._open:
+                await asyncio.sleep(0.01)
 
     async def suffer(self, event: Event) -> None:
         """Let an event befall it, and return when it is over."""

@@ -35,6 +35,7 @@ class Poisoner:
         self._plan = plan
         self._producer: AIOKafkaProducer | None = None
         self._count = 0
+        self._connecting = asyncio.Lock()
 
     async def close(self) -> None:
         """End the producer."""
@@ -61,6 +62,10 @@ class Poisoner:
 
     async def _connected(self) -> AIOKafkaProducer:
         """As soon as the broker answers."""
+        async with self._connecting:
+            return self._producer or await self._connect()
+
+    async def _connect(self) -> AIOKafkaProducer:
         while self._producer is None:
             producer = AIOKafkaProducer(bootstrap_servers=self._brokers, acks="all", enable_idempotence=True)
             try:

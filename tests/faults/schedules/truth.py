@@ -108,8 +108,8 @@ def _dead_letter(record: Any) -> DeadLetter:
 
 async def _records(brokers: str, topic: str, partitions: int) -> AsyncIterator[Any]:
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers, auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await consumer.start()
         everything = [TopicPartition(topic, number) for number in range(partitions)]
         consumer.assign(everything)
         ends = await consumer.end_offsets(everything)
@@ -126,8 +126,8 @@ async def _records(brokers: str, topic: str, partitions: int) -> AsyncIterator[A
 async def admin(brokers: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for a while."""
     client = AIOKafkaAdminClient(bootstrap_servers=brokers)
-    await client.start()
     try:
+        await client.start()
         yield client
     finally:
         await client.close()
@@ -174,8 +174,8 @@ async def caught_up(brokers: str, topics: Mapping[str, str], prefix: str, partit
 async def _behind(brokers: str, topics: Mapping[str, str], prefix: str, partitions: int, deadline: float) -> list[str]:
     behind: list[str] = []
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers)
-    await consumer.start()
     try:
+        await consumer.start()
         async with admin(brokers) as client:
             while time.monotonic() < deadline:
                 behind = []
