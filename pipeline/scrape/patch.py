@@ -207,14 +207,27 @@ class _Reader:
                     compared = _Compared(here, at, heads, self._place)
                 at = self._run(compared, at)
                 continue
-            found = self._find(here[at])
-            if found is not None and found != self._place:
-                self._place = found
-                continue
-            if not self._take_new(here[at], self._line + at):
+            at = self._strangers(here, at)
+            if at < 0:
                 return None
-            at += 1
         return moves
+
+    def _strangers(self, here: list[bytes], at: int) -> int:
+        """Take new lines up to one that the template has; where that stands, or -1 when something is not as usual."""
+        begin, head = self._line, self._heads[self._place]
+        for number in range(at, len(here)):
+            line = here[number]
+            if number > at and head is not None and line.startswith(head):
+                return number
+            found = self._numbers.get(line[: line.rfind(b" ") + 1])
+            if found is not None:
+                place = int(self._line_of[found])
+                if self._type_at(place) == self._type:
+                    self._place = place
+                    return number
+            if not self._take_new(line, begin + number):
+                return -1
+        return len(here)
 
     def _run(self, compared: _Compared, at: int) -> int:
         """Take the lines that begin with the heads of the template; where they end."""
@@ -246,28 +259,18 @@ class _Reader:
             self._type = kind
             self._plan.types.append((line, kind))
 
-    def _find(self, line: bytes) -> int | None:
-        """Where in the template this line's head stands, under the same TYPE."""
-        if line.startswith((b"#", b"\n")):
-            return None
-        number = self._numbers.get(line[: line.rfind(b" ") + 1])
-        if number is None:
-            return None
-        place = int(self._line_of[number])
-        return place if self._type_at(place) == self._type else None
-
     def _take_new(self, line: bytes, number: int) -> bool:
         """A line that the template does not have; False when it is not of the usual form."""
         plan = self._plan
         if len(plan.new_places) >= self._most_new:
             return False
-        if line.startswith(b"#"):
-            return self._take_comment(line, number)
         known = self._written.of_line(line, self._type) if self._written else None
         encoded: Encoded | None
         if known is not None:
             value_at, encoded = known
             head = line[:value_at]
+        elif line.startswith(b"#"):
+            return self._take_comment(line, number)
         else:
             found = read_line(line, self._type)
             if found is None:

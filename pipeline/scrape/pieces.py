@@ -35,7 +35,7 @@ class Pieces:
     """Encodes series. One is shared by as many targets as possible."""
 
     def __init__(self, partitions: int, most_kept: int = MOST_KEPT) -> None:
-        self._partitions = partitions
+        self._of_bucket = [keys.partition(bucket, partitions) for bucket in range(keys.BUCKETS)]
         self._most_kept = most_kept
         self._known: dict[tuple[str, str], Piece] = {}
         self._written: dict[bytes, dict[bytes, Piece]] = {b"": {}, **{kind: {} for kind in REWRITTEN}}
@@ -55,7 +55,7 @@ class Pieces:
 
     def join(self, fields: Iterable[bytes], canonical: Iterable[bytes]) -> tuple[int, bytes]:
         """The series of labels in these forms, sorted by name: its partition, and its labels encoded."""
-        return keys.partition(keys.bucket(b"".join(canonical)), self._partitions), b"".join(fields)
+        return self._of_bucket[keys.bucket(b"".join(canonical))], b"".join(fields)
 
     def one(self, text: bytes, metric_type: bytes) -> Piece | None:
         """A label as it is written, without its last quote, or a metric name. None: not as is usual.

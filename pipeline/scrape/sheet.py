@@ -59,6 +59,7 @@ class Sheet:
         self._folded = b""
         self._size_bytes = len(buffer)
         self._hashes: NDArray[np.uint64] | None = None
+        self._order: NDArray[np.intp] | None = None
 
     def fold(self) -> None:
         """Hold the series in as little memory as is."""
@@ -68,6 +69,7 @@ class Sheet:
             _set(self._open, self._values_at, np.zeros(len(self)), 0)  # nothing that makes series differ
             self._folded = fold(self._open)
         self._open = self._hashes = None
+        self._order = None
 
     @property
     def _buffer(self) -> bytearray:
@@ -93,13 +95,21 @@ class Sheet:
         self._values_at = np.empty(len(order), np.int32)
         self._labels_at[order] = ends - content
         self._values_at[order] = ends - _VALUE_TO_END
-        present, first = np.unique(self._partitions[order], return_index=True)
-        starts = (ends - head - content)[first].tolist() if len(order) else []
-        bounds = [*starts, self._size_bytes - 1]
+        self._order = order
+        partitions = self._partitions[order]
+        first = np.flatnonzero(np.diff(partitions, prepend=-1))  # partitions stand one after the other
+        bounds = [*(ends - head - content)[first].tolist(), self._size_bytes - 1]
         counts = np.diff(np.append(first, len(order))).tolist()
         self._slices = [
-            (partition, bounds[at], bounds[at + 1], counts[at]) for at, partition in enumerate(present.tolist())
+            (partition, bounds[at], bounds[at + 1], counts[at])
+            for at, partition in enumerate(partitions[first].tolist())
         ]
+
+    def _in_buffer(self) -> NDArray[np.intp]:
+        """The places of all series, as they stand in the buffer."""
+        if self._order is None:
+            self._order = np.argsort(self._values_at)
+        return self._order
 
     def __len__(self) -> int:
         return len(self._values_at)
@@ -149,7 +159,7 @@ class Sheet:
     def splice(self, kept: NDArray[np.bool_], new: Sequence[Encoded]) -> Sheet:
         """A sheet of the series that are kept, in their order, and then the new ones; bytes are copied in long runs."""
         count = int(kept.sum())
-        before = np.argsort(self._values_at)  # as they stand in the buffer
+        before = self._in_buffer()
         ends = self._values_at[before].astype(np.int64) + _VALUE_TO_END
         starts = np.empty_like(ends)
         starts[0:1] = 0
@@ -225,7 +235,7 @@ class Sheet:
         """The staleness markers of those that are not kept."""
         stale = np.full(len(self) - int(kept.sum()), STALE_NAN_BITS, np.uint64).view(np.float64)
         _set(self._buffer, self._values_at[~kept], stale, ts_ms)
-        before = np.argsort(self._values_at)
+        before = self._in_buffer()
         ends = self._values_at[before].astype(np.int64) + _VALUE_TO_END
         starts = np.append(0, ends[:-1])
         goes, partitions = ~kept[before], self._partitions[before]

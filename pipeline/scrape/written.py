@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.scrape.pieces import Piece, Pieces
     from pipeline.scrape.sheet import Encoded
 
-_BOUNDS = (b'",le="', b'",quantile="')
+_BOUNDS = (b'le="', b'quantile="')
 _MOST_ORDERS = 64
 
 
@@ -42,12 +42,11 @@ class Written:
         end = line.rfind(b'"} ')
         if brace < 0 or end < brace:
             return None
-        text, bound = line[brace + 1 : end], b""
-        for begin in _BOUNDS:
-            at = text.rfind(begin)
-            if at >= 0 and text.find(b'"', at + len(begin)) < 0:
-                text, bound = text[:at], text[at + 2 :]
-                break
+        comma = line.rfind(b'",', brace, end)
+        if comma >= 0 and line.startswith(_BOUNDS, comma + 2):
+            text, bound = line[brace + 1 : comma], line[comma + 2 : end]
+        else:
+            text, bound = line[brace + 1 : end], b""
         if text != self._text or metric_type != self._type:
             self._text, self._type, self._labels = text, metric_type, self._learn(text, metric_type)
         labels, one = self._labels, self._pieces.one
