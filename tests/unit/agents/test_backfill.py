@@ -359,12 +359,13 @@ async def test_the_status_tells_what_is_left_and_how_long_it_takes(rig):
     status = past.backfill.status()
     assert status["partitions"] == {"3": {"records_left": 40, "spans": [[0, 40]]}}
     assert status["eta_s"] is None
+    seen = []
+    rig.client.hook = lambda: seen.append(past.backfill.status())
     async with past.running():
-        await past.until(lambda: past.backfill.left(P) < 30)
-        status = past.backfill.status()
-        assert status["records_per_second"] > 0
-        assert status["eta_s"] is not None
         await past.until(lambda: not past.backfill.left(P))
+    assert [status["records_left"] for status in seen] == list(range(40, 0, -2))
+    assert seen[0]["eta_s"] is None, "nothing is done yet"
+    assert all(status["records_per_second"] > 0 and status["eta_s"] is not None for status in seen[1:])
     assert past.backfill.status()["eta_s"] == 0.0
 
 
