@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from agents.status.report import Line, Report
     from agents.totals import Totals
 
-_COLUMNS = ("in", "delivered", "ruled out", "rejected", "dead-lettered", "difference", "missing")
+_HEAD = ("ledger", "agents", "lag", "oldest waiting", "retention used")
+_COLUMNS = ("in", "delivered", "ruled out", "rejected", "dead letters", "open", "missing")
+_WIDE = 140
+"""Columns of a terminal that holds all of a row."""
 _COLOURS = {OPEN: "bold red", MISSING: "bold red", CLOSED: "green"}
 
 
@@ -34,19 +38,27 @@ def lines(reports: Sequence[Report], now_ms: int, *, partitions: bool) -> Iterat
 
 
 def table(reports: Sequence[Report], now_ms: int, *, partitions: bool) -> None:
-    """On this terminal."""
+    """On this terminal: one table, or two where it is narrow."""
     console = Console(highlight=False)
-    grid = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("backend", "ledger", "agents", "lag", "oldest undelivered", "retention used"):
-        grid.add_column(title, justify="left" if title in ("backend", "ledger") else "right")
-    for title in _COLUMNS:
-        grid.add_column(title, justify="right")
+    rows: list[tuple[Text, list[Text]]] = []
     for one in reports:
-        title = f"{one.found.backend.name} ({one.found.backend.kind.unit})"
-        grid.add_row(title, *_cells(one.total, one.verdict, now_ms, agents=str(one.found.agents)))
+        name = Text(f"{one.found.backend.name} ({one.found.backend.kind.unit})")
+        rows.append((name, _cells(one.total, one.verdict, now_ms, agents=str(one.found.agents))))
         for number, line in one.lines.items() if partitions else ():
-            grid.add_row(Text(f"  partition {number}", style="dim"), *_cells(line, line.verdict, now_ms, agents=""))
-    console.print(grid)
+            name = Text(f"  partition {number}", style="dim")
+            rows.append((name, _cells(line, line.verdict, now_ms, agents="")))
+    titles = (*_HEAD, *_COLUMNS)
+    halves = [slice(len(titles))] if console.width >= _WIDE else [slice(len(_HEAD)), slice(len(_HEAD), len(titles))]
+    for half in halves:
+        grid = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+        grid.add_column("backend", no_wrap=True)
+        for title in titles[half]:
+            grid.add_column(title, justify="left" if title == "ledger" else "right", no_wrap=True)
+        for name, cells in rows:
+            grid.add_row(name, *cells[half])
+        # Nothing is cut off: where even a half is too wide, the terminal breaks its lines.
+        wide = Measurement.get(console, console.options.update(max_width=1000), grid).maximum
+        Console(highlight=False, width=max(console.width, wide)).print(grid)
     for one in reports:
         for number, said in _problems(one):
             console.print(Text(f"{one.found.backend.name}, partition {number}: {said}", style="red"))
@@ -76,7 +88,7 @@ def _numbers(totals: Totals | None) -> list[int | None]:
     ]
 
 
-def _cells(line: Line, verdict: str, now_ms: int, *, agents: str) -> list[Text | str]:
+def _cells(line: Line, verdict: str, now_ms: int, *, agents: str) -> list[Text]:
     age = age_s(line.oldest_ms, now_ms)
     percent = f"{line.used:.0%}" if line.oldest_ms is not None else "–"
     warn = "bold red" if line.used >= 0.8 else "yellow" if line.used >= 0.5 else ""
@@ -87,9 +99,9 @@ def _cells(line: Line, verdict: str, now_ms: int, *, agents: str) -> list[Text |
             cells[place].stylize("bold red")
     return [
         Text(verdict, style=_COLOURS.get(verdict, "")),
-        agents,
-        "–" if line.lag is None else count(line.lag),
-        "–" if age is None else f"{span(age)} ago",
+        Text(agents),
+        Text("–" if line.lag is None else count(line.lag)),
+        Text("–" if age is None else f"{span(age)} ago"),
         Text(percent, style=warn),
         *cells,
     ]

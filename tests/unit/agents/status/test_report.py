@@ -176,10 +176,15 @@ def test_plain_lines_hold_one_value_a_key() -> None:
     assert lines[3].startswith('backend=b partition=0 problem="the ledger does not close')
 
 
-def test_the_table_of_a_terminal_says_the_same(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.mark.parametrize("columns", [80, 200])
+def test_the_table_of_a_terminal_says_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     lost = totals(delivered=89, incidents=[Incident(NOW_MS, "retention", 3, 9)])
     show.table([report(found(partition(totals=lost)), NOW_MS)], NOW_MS, partitions=True)
     out = capsys.readouterr().out
     for words in ("b (samples)", "partition 0", "open", "1h ago", "10%", "does not close", "retention: offsets 3 to 9"):
         assert words in out, words
+    assert "…" not in out, "nothing is cut off"
+    assert out.count("dead letters") == 1
