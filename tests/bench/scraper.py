@@ -1,9 +1,9 @@
 """The scraper alone, beside Prometheus 3 in agent mode on the same targets: `python -m tests.bench.scraper CASE …`.
 
 Cases: `text` (stable series), `openmetrics` (exemplars on every twentieth line), `churn` (5 % of the series are
-others at each scrape), `small` (5,000 targets of 100 series every 10 s on one core: how late scrapes begin), `memory`
-(one series more: how much more memory). Results are printed and kept in bench-results/ as JSON; `--write` puts them
-into docs/benchmarks.md.
+others at each scrape), `https` (as `text`, over TLS), `small` (5,000 targets of 100 series every 10 s on one core: how
+late scrapes begin), `memory` (300,000 series: what more of them take). Results are printed and kept in bench-results/
+as JSON; `--write` puts them into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ from tests.bench.meter import Meter
 from tests.bench.metrics import PrometheusAgent, configuration, counter, program_of, server, turn
 from tests.peers import catalogue
 from tests.support.kafka import running_kafka
-from tests.support.nginx import Nginx
+from tests.support.nginx import Nginx, SecureNginx
+from tests.support.pki import make_pki
 from tests.support.process import Headrace, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).resolve().parents[2]
 DOCUMENT = HERE / "docs/benchmarks.md"
 BEGIN, END = "<!-- bench:scraper -->", "<!-- /bench:scraper -->"
 FAILED = 'headrace_scrape_scrapes_total{result="failure"}'
 DELAY = "headrace_scrape_start_delay_seconds"
+_CORE = 0  # the one of `one_core`
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Case:
     kind: str = "text"
     goal: float = 0.0
     one_core: bool = False
+    tls: bool = False
     with_prometheus: bool = True
 
 
@@ -61,6 +64,7 @@ CASES = {
         Case("text", goal=0.30),
         Case("openmetrics", kind="openmetrics", goal=0.5),
         Case("churn", kind="churn", variants=40, goal=0.5),
+        Case("https", tls=True),
         Case("small", targets=5000, series=100, interval_s=10, warm_up_s=40, variants=2, one_core=True),
         Case("memory", targets=10, series=30_000, interval_s=3, warm_up_s=60, variants=4, with_prometheus=False),
     )
@@ -89,13 +93,19 @@ class Result:
 def measure(case: Case, seconds: int, folder: Path, say: Callable[[str], None]) -> Result:
     """Run one case. `folder` must be empty."""
     with ExitStack() as stack:
+        if case.one_core:
+            stack.enter_context(_elsewhere())
         sink = server(stack, Nginx(program_of(catalogue.NGINX)))
-        web = server(stack, Nginx(program_of(catalogue.NGINX)))
+        web = server(stack, _web(case, folder))
         say("writing expositions")
         distinct = min(case.targets, 50)
         rotation = Rotation(web.root, targets=distinct, series=case.series, variants=case.variants, kind=case.kind)
         interval = f"{case.interval_s}s"
-        config = configuration(web.target, rotation.paths, sink.push_url, 0, interval=interval)
+        address = f"127.0.0.1:{web.tls_port}" if case.tls else web.target
+        config = configuration(address, rotation.paths, sink.push_url, 0, interval=interval)
+        if case.tls:
+            tls = {"ca_file": str(web.pki / "ca.pem"), "server_name": "localhost"}
+            config["scrape_configs"][0] |= {"scheme": "https", "tls_config": tls}
         if case.targets > distinct:
             config["scrape_configs"][0]["static_configs"] = [
                 {
@@ -113,8 +123,8 @@ def measure(case: Case, seconds: int, folder: Path, say: Callable[[str], None]) 
         scraper = stack.enter_context(Headrace("scrape", *arguments))
         if case.one_core:
             for task in Path(f"/proc/{scraper.pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {0})
-        wait_for("the scraper", lambda: scraper.get("/-/ready")[0] == 200)
+                os.sched_setaffinity(int(task.name), {_CORE})
+        wait_for("the scraper", lambda: scraper.get("/-/ready")[0] == 200, timeout_s=120)
         counters = {"scraper": lambda: json.loads(scraper.get("/api/v1/status")[1])["producer"]["acked_samples"]}
         meters = [Meter("scraper", scraper.pid)]
         if case.with_prometheus:
@@ -145,6 +155,25 @@ def measure(case: Case, seconds: int, folder: Path, say: Callable[[str], None]) 
         result.rss_mb[meter.name] = meter.peak_mb
     result.cores = meters[0].spent_s / seconds
     return result
+
+
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """What is started within leaves one core to the scraper, where there is another one."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before - {_CORE} or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _web(case: Case, folder: Path) -> Nginx:
+    program = program_of(catalogue.NGINX)
+    if not case.tls:
+        return Nginx(program)
+    (folder / "pki").mkdir()
+    return SecureNginx(program, make_pki(folder / "pki"))
 
 
 def _delays(text: str) -> dict[float, int]:
