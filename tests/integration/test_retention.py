@@ -176,3 +176,23 @@ async def test_an_agent_shows_and_says_how_near_what_waits_is_to_being_deleted(k
                 "once when it was reached, once when it was over"
             )
             assert await asyncio.to_thread(process.stop) == 0
+
+
+@pytest.mark.parametrize("role", ["scrape", "tail", "agent", "run"])
+async def test_every_role_refuses_to_start_on_a_topic_that_keeps_too_little(kafka, kafka_prefix, tmp_path, role):
+    spec = spec_of(kafka_prefix)
+    await create(kafka.brokers, spec, retention_bytes=str(BOUND))
+    await write(kafka.brokers, spec.name, 0, BOUND)
+    file = tmp_path / "headrace.yml"
+    file.write_text(
+        "topics: {partitions: 2, max_message_bytes: 1MB}\n"
+        "scrape_configs: [{job_name: j}]\n"
+        "remote_write: [{name: b, url: 'http://127.0.0.1:1/write'}]\n"
+        f"logs: {{scrape_configs: [{{job_name: l, static_configs: [{{labels: {{__path__: '{tmp_path}/*.log'}}}}]}}]}}\n"
+    )
+    more = ("--backend=b",) if role == "agent" else ()
+    flags = (f"--config.file={file}", f"--kafka.brokers={kafka.brokers}", f"--kafka.prefix={kafka_prefix}")
+    with Headrace(role, *more, *flags, f"--storage.path={tmp_path / 'storage'}") as process:
+        assert await asyncio.to_thread(process.wait) == 1, process.log_text
+        assert f"topic {spec.name}: retention.bytes is {BOUND}, which partition 0 fills in" in process.log_text
+        assert "topics.survive_outage" in process.log_text
