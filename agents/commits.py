@@ -20,6 +20,8 @@ VERSION: Final = 1
 METADATA_BYTES: Final = 3900
 """Kafka takes 4096 unless `offset.metadata.max.bytes` of the broker says otherwise."""
 
+LOG: Final = "log"
+
 Encode = Callable[[int, int], Any]
 Restore = Callable[[int, int | None, Any], None]
 Shrink = Callable[[Any, int], Any]
@@ -65,11 +67,13 @@ class Watcher:
 
 class Commits:
     """One per agent process. `positions`: by partition, the offset below which everything has its outcome, or is in
-    the keeping of a section (a backfill): what a commit may say.
+    the keeping of a section (a backfill): what a commit may say. `log`: which topic the offsets are of, by its id;
+    empty when nobody says.
     """
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
+        self.log = ""
         self._sections: dict[str, _Section] = {}
         self._watchers: list[Watcher] = []
         self._floors: dict[int, int] = {}
@@ -102,6 +106,8 @@ class Commits:
         found = {name: section for name, section in found.items() if section is not None}
         if not found:
             return ""
+        if self.log:
+            found[LOG] = self.log
         text = orjson.dumps({"v": VERSION, **found})
         for name, one in self._sections.items():
             if len(text) > self._room and one.shrink is not None and name in found:
@@ -145,10 +151,11 @@ class Commits:
             for one in self._watchers:
                 one.lost(gone)
 
-    def restore(self, partition: int, offset: int | None, metadata: str) -> None:
+    def restore(self, partition: int, offset: int | None, metadata: str, *, keep: str = "") -> None:
         """What Kafka has for a partition that is ours now. Where it begins is said next, by `begins`.
 
-        `positions` has by then what should come next, if that is known.
+        `positions` has by then what should come next, if that is known. `keep`: the only section that still counts,
+        since the offsets are those of another log; empty: all do.
         """
         found = decode(metadata)
         if metadata and not found and partition not in self._told:
@@ -163,7 +170,7 @@ class Commits:
             self.positions[partition] = offset if floor is not None and floor > offset else max(offset, known)
             self._floors[partition] = offset
         for name, one in self._sections.items():
-            one.restore(partition, offset, found.get(name))
+            one.restore(partition, offset, found.get(name) if not keep or name == keep else None)
 
     def begins(self, partition: int, offset: int) -> None:
         """The partition is read from here."""

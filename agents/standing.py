@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.errors import KafkaError
 
+from agents.commits import LOG, decode
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 RETENTION: Final = "retention"
 LOG_ENDED: Final = "log_ended"
+REPLACED: Final = "topic_replaced"
 _ASK_S: Final = 5.0
 _DOUBT_S: Final = 0.5
 _DOUBTS: Final = 6
@@ -54,8 +57,11 @@ class Standing:
         return LOG_ENDED if expected > self.end else ""
 
 
-async def standings(consumer: Any, expected: Mapping[int, int]) -> dict[TopicPartition, Standing]:
-    """All assigned partitions. `expected`: by partition where we are, where that is more than what is committed."""
+async def standings(consumer: Any, expected: Mapping[int, int], log_id: str = "") -> dict[TopicPartition, Standing]:
+    """All assigned partitions. `expected`: by partition where we are, where that is more than what is committed.
+
+    `log_id`: which topic it is; offsets of another one need no second look.
+    """
     places = list(consumer.assignment())
     committed = await consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001  the public call gives no metadata
     begins, ends = await _asked(consumer.beginning_offsets, places), await _asked(consumer.end_offsets, places)
@@ -65,8 +71,18 @@ async def standings(consumer: Any, expected: Mapping[int, int]) -> dict[TopicPar
         standing = Standing(None, "", begins.get(place), ends.get(place))
         if one is not None:
             standing = replace(standing, committed=one.offset, metadata=one.metadata)
-        position = max(standing.committed or 0, expected.get(place.partition, 0))
-        found[place] = await _certain(consumer, place, standing, position)
+        found[place] = standing
+    doubtful = [
+        place
+        for place, one in found.items()
+        if one.trouble(max(one.committed or 0, expected.get(place.partition, 0))) == LOG_ENDED
+        and decode(one.metadata).get(LOG, log_id) == log_id
+    ]
+    for _ in range(_DOUBTS if doubtful else 0):
+        await asyncio.sleep(_DOUBT_S)
+        begins, ends = await _asked(consumer.beginning_offsets, doubtful), await _asked(consumer.end_offsets, doubtful)
+        for place in doubtful:
+            found[place] = replace(found[place], begin=begins.get(place), end=ends.get(place))
     return found
 
 
@@ -84,17 +100,6 @@ async def after(consumer: Any, place: TopicPartition, newest_ms: int, standing: 
 async def begin_of(consumer: Any, place: TopicPartition) -> int | None:
     """The first offset of the log; None while nobody says so."""
     return (await _asked(consumer.beginning_offsets, [place])).get(place)
-
-
-async def _certain(consumer: Any, place: TopicPartition, standing: Standing, position: int) -> Standing:
-    for _ in range(_DOUBTS):
-        if standing.trouble(position) != LOG_ENDED:
-            break
-        await asyncio.sleep(_DOUBT_S)
-        end = (await _asked(consumer.end_offsets, [place])).get(place)
-        begin = (await _asked(consumer.beginning_offsets, [place])).get(place)
-        standing = replace(standing, begin=begin, end=end)
-    return standing
 
 
 async def _asked(

@@ -23,7 +23,8 @@ class Incident:
     """Kafka no longer had what came next. `start` and `end`: offsets, what was asked for and where it goes on.
 
     `kind`: "retention": it was deleted before it was delivered; "log_ended": the log ended before what was committed,
-    so it was truncated, or the topic made anew; "offsets_gone": Kafka forgot the group's offset.
+    so it was truncated; "topic_replaced": there is another topic of this name; "offsets_gone": Kafka forgot the
+    group's offset, as it does when a topic is deleted.
     """
 
     time_ms: int

@@ -14,8 +14,8 @@ tests/unit/agents/test_faust_guards.py fails when one of these names or shapes c
    own, which kills the thread with a traceback and leaves the app waiting for it.
 8. Metadata travels with each commit, and comes back at each assignment: see agents/commits.py.
 9. No silent moves. Where a partition begins is decided by `agents/standing.py`, at each assignment; an offset that is
-   not there any more is told. Stock moves to the earliest record without a word, and drops what a topic that was made
-   anew has below the old position.
+   not there any more is told, and so is a topic that was made anew (`topic_id.py`). Stock moves to the earliest record
+   without a word, and drops what a topic that was made anew has below the old position.
 10. Where all queues are full it looks ten times a second whether there is room again; stock once.
 11. Does not work for the log alone: stock draws a table at each commit for a line that is not shown, and goes round all
    partitions to warn of those that seem stuck, which the gauges of lag and age tell better.
@@ -37,11 +37,13 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 
 from agents import standing
-from agents.commits import Commits, decode
+from agents.commits import LOG, Commits, decode
 from agents.contact import Contact
 from agents.ledger import SECTION, Totals
+from agents.topic_id import topic_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -56,6 +58,7 @@ LEAVE_AWAY_S = 0.2
 LEFTOVERS_S = 0.5
 _TOO_LARGE = (OffsetMetadataTooLargeError, InvalidCommitOffsetSizeError)
 _LOST_S = 0.5
+TOPIC_S = 5.0
 
 
 class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped to us
@@ -71,11 +74,22 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
         client.send = transport.contact.watched(client.send)
         return consumer
 
+    async def log_id(self, topic: str) -> str:
+        """Which topic it is that has this name; empty when nobody says."""
+        return str(await self.call_thread(topic_id, self._ensure_consumer()._client, topic))  # noqa: SLF001
+
+    async def rejoin(self) -> None:
+        """Let go of all partitions and join the group again."""
+        await self.call_thread(self._rejoin)
+
+    async def _rejoin(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001
+
     async def standings(self) -> Mapping[TopicPartition, standing.Standing]:
         """The assigned partitions as Kafka has them."""
-        expected = dict(self.transport.commits.positions)
+        commits: Commits = self.transport.commits
         found: Mapping[TopicPartition, standing.Standing] = await self.call_thread(
-            standing.standings, self._ensure_consumer(), expected
+            standing.standings, self._ensure_consumer(), dict(commits.positions), commits.log
         )
         return found
 
@@ -129,8 +143,8 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
     async def _out_of_range(self, consumer: Any, place: TopicPartition, offset: int) -> None:
         """While a partition is read, its log has begun after what comes next, or has lost its end."""
         begin = await standing.begin_of(consumer, place)
-        if begin is None or place not in consumer.assignment():
-            await asyncio.sleep(_LOST_S)
+        if begin is None or place not in consumer.assignment() or not self.consumer.placed:
+            await asyncio.sleep(_LOST_S)  # asked again, or placed first
         elif offset < begin:
             log.error("%s: %d offsets from %d on were deleted before they were read", place, begin - offset, offset)
             self.app.loop.call_soon_threadsafe(self.transport.commits.overtaken, place.partition, offset, begin)
@@ -139,7 +153,7 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
             # What is in hand belongs to a log that is no more. A rebalance lets go of it and looks where to begin.
             log.error("%s: the log has lost its end below offset %d; joining the group again", place, offset)
             consumer.pause(place)
-            consumer._coordinator.request_rejoin()  # noqa: SLF001
+            await self._rejoin()
 
     async def on_thread_stop(self) -> None:
         """The calls of the other thread, the group, the connections: each for so long and no longer."""
@@ -164,6 +178,11 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
     _dealing = False
     _dealt = 0
     _placed = -1
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is decided where the partitions begin that are ours now."""
+        return not self._dealing and self._placed == self._dealt
 
     def _new_consumer_thread(self) -> Any:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -199,31 +218,53 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
     async def _place(self) -> None:
         """Tell what Kafka keeps for each partition, and decide where it begins."""
         commits: Commits = self.transport.commits
+        for topic in {tp.topic for tp in self.assignment()}:
+            log_id = await self._thread.log_id(topic)
+            if log_id and commits.log and log_id != commits.log:
+                commits.deal(())  # whatever we know of offsets is of another log
+            commits.log = log_id or commits.log
         found: Mapping[TopicPartition, standing.Standing] = await self._thread.standings()
         commits.deal(place.partition for place in found)
         for place, one in found.items():
-            partition = place.partition
-            commits.restore(partition, one.committed, one.metadata)
-            start = commits.positions.get(partition, one.begin)
-            trouble = one.trouble(commits.positions.get(partition))
-            if trouble:
-                assert start is not None
-                expected = start
-                start = one.begin
-                if trouble == standing.LOG_ENDED:
-                    start = await self._thread.after(place, _newest_ms(one.metadata), one)
-                assert start is not None
-                log.error("%s: offset %d is not there (%s), it goes on at %d", place, expected, trouble, start)
-                commits.incident(partition, trouble, expected, start)
+            start = await self._start(commits, place, one)
             if start is not None:
-                commits.begins(partition, start)
+                commits.begins(place.partition, start)
                 if start != one.committed:
-                    commits.request(partition)
+                    commits.request(place.partition)
+
+    async def _start(self, commits: Commits, place: TopicPartition, one: standing.Standing) -> int | None:
+        """Where a partition begins; None: nobody says where its log does."""
+        kept = decode(one.metadata).get(LOG, "")
+        replaced = bool(kept and commits.log and kept != commits.log)
+        commits.restore(place.partition, one.committed, one.metadata, keep=SECTION if replaced else "")
+        expected = commits.positions.get(place.partition)
+        trouble = standing.REPLACED if replaced else one.trouble(expected)
+        if expected is None or not trouble:
+            return one.begin if expected is None else expected
+        start = one.begin
+        if trouble == standing.LOG_ENDED:
+            start = await self._thread.after(place, _newest_ms(one.metadata), one)
+        if start is not None:
+            log.error("%s: offset %d is not there (%s), it goes on at %d", place, expected, trouble, start)
+            commits.incident(place.partition, trouble, expected, start)
+        return start
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped to us
+    async def _watch_topic(self) -> None:
+        """A topic that was made anew may have grown beyond our offsets: what it has below them would never be read."""
+        while not self.should_stop:
+            await self.sleep(TOPIC_S)
+            known, dealt = self.transport.commits.log, self._dealt
+            for topic in {tp.topic for tp in self.assignment()} if self.placed and known else ():
+                log_id = await self._thread.log_id(topic)
+                if log_id and log_id != known and self.placed and dealt == self._dealt:
+                    log.error("topic %s was made anew; joining the group again", topic)
+                    await self._thread.rejoin()
 
     def _filter_committable_offsets(self, tps: Any) -> dict[TP, int]:
         """Those that were acknowledged, and those whose commit was asked for."""
         offsets: dict[TP, int] = super()._filter_committable_offsets(tps)
-        requested = self.transport.commits.requested if self._placed == self._dealt else {}
+        requested = self.transport.commits.requested if self.placed else {}
         if requested:
             for tp in self.assignment():
                 if tp.partition in requested:

@@ -240,7 +240,8 @@ AGENT_REPEATS = Metric(
 AGENT_INCIDENTS = Metric(
     "headrace_agent_incidents_total",
     "counter",
-    "Times that Kafka had nothing where a partition was to be read on, by kind: retention, log_ended, offsets_gone.",
+    "Times that Kafka had nothing where a partition was to be read on, by kind: retention, log_ended, topic_replaced, "
+    "offsets_gone.",
     ("backend", "partition", "kind"),
 )
 AGENT_REQUESTS = Metric(

@@ -236,9 +236,10 @@ async def test_what_retention_took_from_a_blocked_partition_is_counted_exactly(
     assert (await asyncio.to_thread(process.status))["ledger"]["missing_records"] == len(hole)
 
 
+@pytest.mark.parametrize("records", [10, 70], ids=["shorter", "longer"])
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 async def test_a_topic_that_was_made_anew_loses_nothing_that_comes_after(
-    feed, receiver, start, kafka, kafka_prefix, running
+    feed, receiver, start, kafka, kafka_prefix, running, records
 ):
     process = start(receiver.url)
     await feed.write(40)
@@ -248,10 +249,10 @@ async def test_a_topic_that_was_made_anew_loses_nothing_that_comes_after(
     await make_anew(kafka.brokers, next(spec for spec in feed.specs if spec.name == feed.topic))
     async with Feed(kafka.brokers, kafka_prefix) as again:
         again.sent = dict.fromkeys(range(feed.partitions), 1000)
-        await again.write(10)
+        await again.write(records)
         if not running:
             process.start()
-        await until("the new records", lambda: _arrived(receiver, range(1001, 1011), feed))
+        await until("the new records", lambda: _arrived(receiver, range(1001, 1001 + records), feed))
     assert process.process.poll() is None
 
 
