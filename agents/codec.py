@@ -42,5 +42,11 @@ class Codec(Protocol):
     def parts(self, body: bytes) -> list[Part]:
         """A decoded body in its smallest parts, in order; joined, they are a body again. Raises CorruptMessage."""
 
+    def cut(self, body: bytes, items: int, most: int) -> list[tuple[bytes, int]] | None:
+        """A decoded body of so many items as bodies of at most `most`, and how many each has; None: only by `parts`.
+
+        Raises CorruptMessage.
+        """
+
     def rewriter(self, rules: Rules) -> Rewriter:
         """The rules made ready for bodies of this kind."""

@@ -8,11 +8,13 @@ from agents.codec import Part
 from agents.rewrite import MetricsRewriter, count_samples
 from topics import wire, write_request
 from topics.record import EXEMPLARS, HISTOGRAMS, METADATA, START_TIMESTAMPS, Kind
+from topics.write_request import ONE_SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from agents.rewrite import Rules
 
 _SERIES, _METADATA = 1, 3
+_SAMPLE_HEAD = bytes((0x12, ONE_SAMPLE_BYTES - 2, 0x09))
 
 
 class MetricsCodec:
@@ -45,6 +47,18 @@ class MetricsCodec:
             before = end
         return parts
 
+    def cut(self, body: bytes, items: int, most: int) -> list[tuple[bytes, int]] | None:
+        """See `Codec`. As many items as series, each of which ends with an ordinary sample: then none has more."""
+        series, metadata = write_request.split_all(body)
+        if metadata or items != len(series) or not all(map(_ends_with_a_sample, series)):
+            return None
+        groups = (series[begin : begin + most] for begin in range(0, items, most))
+        return [(write_request.join(group), len(group)) for group in groups]
+
     def rewriter(self, rules: Rules) -> MetricsRewriter:
         """Rules over series."""
         return MetricsRewriter(rules)
+
+
+def _ends_with_a_sample(raw: bytes) -> bool:
+    return raw[-ONE_SAMPLE_BYTES : 3 - ONE_SAMPLE_BYTES] == _SAMPLE_HEAD

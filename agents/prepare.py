@@ -143,7 +143,7 @@ class Preparer:
                 block = None
         left = items - sum(ruled_out.values())
         if self._too_many(left):
-            return Prepared(items, self._cut(record, body), ruled_out)
+            return Prepared(items, self._cut(record, body, left), ruled_out)
         return Prepared(items, [Piece(record, block or compression.compress(body), left)] if body else [], ruled_out)
 
     def _rewritten_block(self, blocks: BlockRewriter, record: Record, items: int) -> Prepared:
@@ -154,13 +154,16 @@ class Preparer:
         if done.body is None:
             return Prepared(items, [], done.ruled_out)
         if self._too_many(left):
-            return Prepared(items, self._cut(record, compression.decompress(done.body)), done.ruled_out)
+            return Prepared(items, self._cut(record, compression.decompress(done.body), left), done.ruled_out)
         return Prepared(items, [Piece(record, done.body, left, done.parts)], done.ruled_out)
 
     def _too_many(self, items: int) -> bool:
         return self._limits.split and items > self._limits.max_items
 
-    def _cut(self, record: Record, body: bytes) -> list[Piece]:
+    def _cut(self, record: Record, body: bytes, items: int) -> list[Piece]:
+        at_once = self._codec.cut(body, items, self._limits.max_items)
+        if at_once is not None:
+            return [Piece(record, compression.compress(one), held) for one, held in at_once]
         pieces: list[Piece] = []
         group: list[Part] = []
         held = 0

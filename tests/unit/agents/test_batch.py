@@ -11,7 +11,7 @@ from agents.batch import Limits, Piece, RequestSize, parts_of, requests
 from agents.metrics import MetricsCodec
 from agents.prepare import Preparer
 from tests.unit.agents.builders import Rig, names, record, series
-from topics import compression
+from topics import compression, write_request
 from topics.pb.write_request_pb2 import WriteRequest
 
 
@@ -149,3 +149,29 @@ def test_what_does_not_add_up_is_not_believed(wrong):
     one = record(series("m", 1), 1)
     bad = replace(one, headers={**one.headers, "fragments": wrong, "elements": wrong})
     assert parts_of([Piece(bad, bad.value, 1)]) == [inside(bad.value)]
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, 999])
+def test_ordinary_series_are_cut_at_once_as_they_are_cut_one_by_one(most):
+    body = b"".join(series("m", number, n=str(number)) for number in range(100))
+    one = replace(record(body, 100), headers={**record(body, 100).headers, "samples": b"100"})
+    quick = Preparer(MetricsCodec(), None, Limits(most, split=True))
+    slow = Preparer(MetricsCodec(), None, Limits(most, split=True))
+    slow._codec.cut = lambda *_: None  # type: ignore[method-assign]
+    found, wanted = (preparer._cut(one, body, 100) for preparer in (quick, slow))
+    assert [(compression.decompress(piece.block), piece.items) for piece in found] == [
+        (compression.decompress(piece.block), piece.items) for piece in wanted
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (series("a", 1, 2) + series("b", 3), 3),
+        (series("a", 1) + series("b"), 1),
+        (series("a", 1) + series("b"), 2),
+        (series("a", 1) + write_request.join_metadata([b"\x12\x01a"]), 1),
+    ],
+)
+def test_other_series_are_not_cut_at_once(body, items):
+    assert MetricsCodec().cut(body, items, 1) is None
