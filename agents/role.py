@@ -176,7 +176,7 @@ class AgentRole:
         """State, lag and the ledger of the backend and of each partition."""
         lanes = {tp.partition: lane for tp, lane in self._intake.lanes.items()} if self._intake else {}
         state, reason, since = self._overall()
-        numbers = sorted(self._gauges.lag.keys() | self._ledger.partitions.keys())
+        numbers = sorted(self._ledger.partitions)
         return {
             "backend": self._backend.name,
             "kind": str(self._backend.kind),

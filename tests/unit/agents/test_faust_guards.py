@@ -17,6 +17,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.agents.agent import Agent
 from faust.app.base import App
 from faust.channels import Channel
+from faust.tables.recovery import Recovery
 from faust.transport import consumer as stock
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -246,3 +247,35 @@ def test_stock_sleeps_for_a_second_where_nothing_may_be_fetched(app):
     assert "return records, active_partitions" in text
     assert "flow_active" in text
     assert CommittedConsumer._wait_next_records is not stock.Consumer._wait_next_records
+
+
+def test_what_travels_with_a_commit_goes_and_comes_where_we_put_it():
+    fetch = inspect.getsource(GroupCoordinator._do_fetch_commit_offsets)
+    assert "offsets[tp] = OffsetAndMetadata(offset, metadata)" in fetch
+    assert list(inspect.signature(GroupCoordinator.fetch_committed_offsets).parameters) == ["self", "partitions"]
+    assert "offset.offset, offset.metadata" in inspect.getsource(GroupCoordinator._do_commit_offsets)
+    assert "self._commit_offsets(" in inspect.getsource(stock.Consumer._commit_tps)
+    assert "self._filter_committable_offsets(tps)" in inspect.getsource(stock.Consumer._commit_tps)
+    assert "call_thread(self._commit, offsets)" in inspect.getsource(driver.AIOKafkaConsumerThread.commit)
+
+
+def test_every_assignment_is_placed_before_its_flow_is_resumed():
+    for source in (inspect.getsource(Recovery.on_recovery_completed), inspect.getsource(Recovery._resume_streams)):
+        assert source.index("consumer.perform_seek()") < source.index("consumer.resume_flow()")
+    assert "on_partitions_revoked" in stock.Consumer.__dict__
+    assert "on_partitions_assigned" in stock.Consumer.__dict__
+    drain = inspect.getsource(stock.Consumer._drain_messages)
+    assert "if r_offset is None or offset >= r_offset:" in drain  # or what is below the old position is dropped
+
+
+def test_an_offset_that_is_not_there_is_an_error_and_no_move():
+    source = inspect.getsource(Fetcher._proc_fetch_request)
+    assert "err = Errors.OffsetOutOfRangeError({tp: fetch_offset})" in source
+    assert "self._default_reset_strategy != OffsetResetStrategy.NONE" in source
+    assert "Errors.NoOffsetForPartitionError(tp)" in inspect.getsource(Fetcher._update_fetch_positions)
+    assert "return drained" in inspect.getsource(
+        Fetcher.fetched_records
+    )  # other partitions' records are not lost by it
+    assert "del self._records[tp]" in inspect.getsource(Fetcher.seek_to)
+    assert inspect.iscoroutinefunction(driver.AIOKafkaConsumerThread._fetch_records)
+    assert callable(GroupCoordinator.request_rejoin)
