@@ -6,7 +6,7 @@ that is no access log (sidecars write others as well) stays as it is.
 
 from __future__ import annotations
 
-from itertools import compress, groupby, repeat
+from itertools import compress, repeat
 from typing import TYPE_CHECKING, Any
 
 from pipeline.stages.entry import TENANT, Entry
@@ -72,15 +72,13 @@ class EnvoyStage:
         """What becomes of lines that have the same labels: the same as of each by itself, for a fraction of the price
         where they have the same fields. Values are not extracted.
         """
-        names, values = self._rows.many(lines)
-        if names.count(names[0]) == len(names):
-            return self._run(names[0], values, labels, lines)
+        runs = self._rows.many(lines)
+        if len(runs) == 1:
+            return self._run(*runs[0], labels, lines)
         fates: list[Fate] = []
-        begin = 0
-        for same, run in groupby(names):
-            end = begin + sum(1 for _ in run)
-            fates += self._run(same, values[begin:end], labels, lines[begin:end])
-            begin = end
+        for names, rows in runs:
+            begin = len(fates)
+            fates += self._run(names, rows, labels, lines[begin : begin + len(rows)])
         return fates
 
     def _run(

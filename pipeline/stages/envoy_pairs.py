@@ -71,6 +71,8 @@ class _Values(dict[Any, bytes]):
         heads = self._heads
         kinds = set(map(type, values))
         try:
+            if kinds == _TEXT and min(map(len, values)) > 1:  # none of them says that it is not set
+                return [heads[len(raw)] + raw for raw in map(str.encode, values)]
             if kinds == _TEXT:
                 return [heads[len(raw := text.encode())] + raw if len(text) > 1 else self[text] for text in values]
             if kinds == _NUMBER and min(values) >= -_EXACT and max(values) <= _EXACT:

@@ -5,6 +5,8 @@ A line that is no access log of the format has none. Sidecars write such lines a
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pipeline.expressions import envoy_format, json_path
@@ -12,11 +14,13 @@ from pipeline.expressions import envoy_format, json_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Row = tuple[list[str] | None, "Iterable[Any]"]
+Row = tuple["list[str] | None", "Iterable[Any]"]
 """Names and values of a line's fields, in its order; no names for a line that is no access log."""
 
-_NONE: Row = (None, ())
+Run = tuple["list[str] | None", "Sequence[Iterable[Any]]"]
+"""Lines in a row with the same names: the values of each."""
 
+_NONE: Row = (None, ())
 _CODE = "response_code"
 _ALL_OBJECTS = {dict}
 _ALL_JSON = {b"{"}
@@ -37,18 +41,19 @@ class Rows:
         names, values = self._row(line) if self._json else self._text(line)
         return None if names is None else dict(zip(names, values, strict=True))
 
-    def many(self, lines: Sequence[bytes]) -> tuple[list[list[str] | None], list[Iterable[Any]]]:
-        """The names and the values of many lines; the same as of each, and cheaper. There must be some."""
+    def many(self, lines: Sequence[bytes]) -> list[Run]:
+        """The fields of many lines; the same as of each, and cheaper. There must be some."""
         if self._json and not (self._texts and {line[:1] for line in lines} != _ALL_JSON):
             try:
                 found = list(map(json_path.loads, lines))
             except ValueError:
                 found = []
             if set(map(type, found)) == _ALL_OBJECTS:
-                names = [list(row) if _CODE in row else None for row in found]
-                return names, [row.values() for row in found]
-        rows = list(map(self._row if self._json else self._text, lines))
-        return [names for names, _ in rows], [values for _, values in rows]
+                names = tuple(found[0])
+                if all(map(names.__eq__, map(tuple, found))):
+                    return [(list(names) if _CODE in names else None, list(map(dict.values, found)))]
+        rows = map(self._row if self._json else self._text, lines)
+        return [(names, [values for _, values in run]) for names, run in groupby(rows, itemgetter(0))]
 
     def _row(self, line: bytes) -> Row:
         if self._texts and line[:1] != b"{":

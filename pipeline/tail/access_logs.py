@@ -69,20 +69,26 @@ class AccessLogDecoder(StagedDecoder):
         contents: list[bytes] = []
         largest = self._around.max_line_bytes or _NO_LIMIT
         second, second_ns = self._second, self._second_ns
-        output = b""
+        output, usual = b"", b"unknown"
         for index in range(done, len(lines)):
-            fields = lines[index].split(b" ", 3)
+            line = lines[index]
+            if line[29:40] == usual and line[:20] == second:  # nine decimals, as most lines have
+                decimals = line[20:29]
+                if decimals.isdigit() and len(line) - 40 <= largest:
+                    stamps.append(second_ns + int(decimals))
+                    contents.append(line[40:])
+                    continue
+            fields = line.split(b" ", 3)
             if len(fields) != 4:
                 break
             stamp, tag, flag, content = fields
             if tag != output:
                 if output or tag not in _TAGS:
                     break
-                output = tag
+                output, usual = tag, b"Z %b F " % tag
             decimals = stamp[20:-1]
-            if flag != b"F" or not decimals.isdigit() or stamp[-1:] != b"Z" or len(decimals) > 9:
-                break
-            if len(content) > largest:
+            odd = flag != b"F" or not decimals.isdigit() or stamp[-1:] != b"Z" or len(decimals) > 9
+            if odd or len(content) > largest:
                 break
             if stamp[:20] != second:
                 ts_ns = parse_ns(stamp) if stamp[19:20] == b"." else None
