@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -274,3 +276,35 @@ async def test_a_target_that_cannot_be_scraped_is_said_once(caplog: pytest.LogCa
             one.sync("http://h:1")
         assert len(caplog.records) == 1
         assert one.pool.failed[0][1] == '"http://h:1" is not a valid hostname'
+
+
+async def test_what_a_target_cost_is_free_when_its_series_have_ended() -> None:
+    """Its markers are sent two intervals later; then nothing holds its template any more.
+
+    Labels that were met are still known to the job, in a bounded number.
+    """
+
+    def held_bytes() -> int:
+        one.appender.fragments.clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        async with scene() as one:
+            lines = [f'some{{pod="shop-{number % 60}",path="/{number // 60}"}} 1\n' for number in range(3000)]
+            one.answer("h:1", "".join(lines))
+            one.answer("h:2", "a 1\n")
+            one.sync("h:2")
+            await one.passes(INTERVAL_S)
+            empty = held_bytes()
+            one.sync("h:1", "h:2")
+            await one.passes(INTERVAL_S * 3)
+            full = held_bytes() - empty
+            one.sync("h:2")
+            await one.passes(INTERVAL_S * 3)
+            left = held_bytes() - empty
+    finally:
+        tracemalloc.stop()
+    assert full > 60_000, "nothing was held: this test cannot fail"
+    assert left < full / 2, f"{left:,} of {full:,} bytes are still held"
