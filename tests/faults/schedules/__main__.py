@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -150,5 +149,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.nice(5)
     sys.exit(main())

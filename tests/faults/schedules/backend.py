@@ -22,6 +22,8 @@ from topics.pb.write_request_pb2 import WriteRequest
 from topics.record import Kind as Body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.faults.schedules.plan import Event
 
 Item = tuple[str, str, str, int]
@@ -69,8 +71,12 @@ class FaultyBackend:
         keeps_good: bool = True,
         answers_after_s: float = 0.0,
         timeout_s: float,
+        late_s: Callable[[float], float] = lambda since_s: 0.0,
     ) -> None:
-        """`keeps_good`: a strict one stores the good part of what it refuses. `timeout_s`: the sender's patience."""
+        """`keeps_good`: a strict one stores the good part of what it refuses. `timeout_s`: the sender's patience.
+
+        `late_s` says how late our own loop was at most since a time: so long a request may have waited for us.
+        """
         self.arrivals: list[Arrival] = []
         self.refused_order = 0
         self.requests = 0
@@ -80,6 +86,7 @@ class FaultyBackend:
         self._keeps_good = keeps_good
         self._answers_after_s = answers_after_s
         self._timeout_s = timeout_s
+        self._late_s = late_s
         self._troubles: deque[Trouble] = deque()
         self._newest: dict[tuple[str, str, str], int] = {}
         self._server: asyncio.Server | None = None
@@ -163,7 +170,8 @@ class FaultyBackend:
     def _gave_up(self, last: Arrival) -> bool:
         """Whether the sender closed the connection because our last answer on it came too late."""
         now_s = time.monotonic()
-        return now_s - last.began_s > self._timeout_s * 0.9 and now_s - last.answered_s < NOTICED_S
+        waited_s = now_s - last.began_s + self._late_s(last.began_s - self._timeout_s)
+        return waited_s > self._timeout_s * 0.9 and now_s - last.answered_s < NOTICED_S
 
     async def _request(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Arrival | None:
         """Read the rest of it and answer; what was stored of it. ConnectionError when that is the connection's end."""

@@ -13,6 +13,7 @@ import random
 import signal
 import subprocess
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -87,6 +88,8 @@ class _Child:
 
 
 def _hatch(log: Path, main: Callable[..., object], *arguments: object) -> None:
+    # The fork server ends with the last who holds this, and we with it: then only our starter may hold it.
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
     tie_to_parent(signal.SIGKILL, parent_pid=os.getppid())()
     random.seed()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -37,6 +37,8 @@ class Outcome:
     worst_repeat: int = 0
     dead_letters: int = 0
     restarts: int = 0
+    late_s: float = 0.0
+    """How late the backends' loop was at most: a machine that is too busy."""
     phases: dict[str, float] = field(default_factory=dict)
     """How long each part took, in seconds."""
 
@@ -75,6 +77,7 @@ async def _played(stage: Stage, outcome: Outcome) -> verdict.Verdict:
     watch.lap("begin")
     async with asyncio.TaskGroup() as tasks:
         keeping = tasks.create_task(stage.keep_alive())
+        watching = tasks.create_task(stage.lateness.watch())
         async with asyncio.TaskGroup() as events:
             began_s = time.monotonic()
             for event in plan.events:
@@ -86,10 +89,12 @@ async def _played(stage: Stage, outcome: Outcome) -> verdict.Verdict:
         watch.lap("end of the source")
         await truth.drained(stage.brokers, stage.names, plan.partitions, DRAIN_S)
         keeping.cancel()
+        watching.cancel()
     watch.lap("drain")
     await stage.crew.end_agents()
     watch.lap("end of the agents")
     found = await truth.read(stage.brokers, stage.names, plan.partitions, stage.poisoner.dead)
+    outcome.late_s = round(stage.lateness.since(0.0), 2)
     return verdict.judge(stage, found)
 
 

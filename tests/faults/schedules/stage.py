@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.support.kafka import KafkaPeer
 
+LOOK_S = 0.1
 BROKER_BACK_S = 15.0
 """So long after its outage the broker has settled who is in which group."""
 
@@ -39,6 +41,25 @@ class Disruption:
     ended_s: float
 
 
+class Lateness:
+    """How late this process's loop is, on a machine that has more to do than it can."""
+
+    def __init__(self) -> None:
+        self._late: deque[tuple[float, float]] = deque(maxlen=3000)
+
+    async def watch(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            began_s = time.monotonic()
+            await asyncio.sleep(LOOK_S)
+            ended_s = time.monotonic()
+            self._late.append((ended_s, ended_s - began_s - LOOK_S))
+
+    def since(self, since_s: float) -> float:
+        """At most, since a time of the monotonic clock, in seconds."""
+        return max((late_s for at_s, late_s in self._late if at_s >= since_s), default=0.0)
+
+
 class Stage:
     """Use as ``async with``: the backends listen, agents and the source are started by `begin`."""
 
@@ -49,6 +70,7 @@ class Stage:
         self.plan = plan
         self.brokers = brokers
         self.names = TopicNames(prefix)
+        self.lateness = Lateness()
         self.backends = {
             "strict": self._backend(Body.METRICS, strict=True),
             "plain": self._backend(Body.METRICS),
@@ -70,6 +92,7 @@ class Stage:
             keeps_good=self.plan.keeps_good,
             answers_after_s=self.plan.answers_after_s,
             timeout_s=TIMEOUT_S,
+            late_s=self.lateness.since,
         )
 
     async def __aenter__(self) -> Self:
