@@ -118,16 +118,19 @@ class Commits:
             if partition not in self._told:
                 self._told.add(partition)
                 log.error("partition %d: %d bytes are too many to be kept beside its offset", partition, len(text))
-            found = {name: section for name, section in found.items() if self._sections[name].required}
-            return orjson.dumps({"v": VERSION, **found}).decode() if found else ""
+            needed = {name: found[name] for name, one in self._sections.items() if one.required and name in found}
+            return orjson.dumps({"v": VERSION, **needed, LOG: self.log}).decode() if needed else ""
         return text.decode()
 
-    def too_large(self) -> None:
-        """The broker takes less metadata than we send: from now on at most half as much."""
+    def too_large(self) -> bool:
+        """The broker takes less metadata than we send: from now on at most half as much. False: there is no less."""
+        if not self._room:
+            return False
         self._room //= 2
         log.warning(
             "Kafka does not keep so much beside an offset (offset.metadata.max.bytes): %d bytes from now on", self._room
         )
+        return True
 
     def request(self, partition: int) -> None:
         """Commit soon although the offset has not moved: what a section says of it has changed."""

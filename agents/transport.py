@@ -274,11 +274,13 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         commits: Commits = self.transport.commits
         placed = {tp: commits.place(tp.partition, offset) for tp, offset in offsets.items()}
-        try:
-            taken = await self._thread.commit(_described(commits, placed))
-        except _TOO_LARGE:
-            commits.too_large()
-            taken = await self._thread.commit(_described(commits, placed))
+        while True:
+            try:
+                taken = await self._thread.commit(_described(commits, placed))
+                break
+            except _TOO_LARGE:
+                if not commits.too_large():
+                    raise
         for tp, offset in placed.items():
             if tp in taken:
                 commits.confirmed(tp.partition, offset)
@@ -305,7 +307,9 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
         return await super().wait_first(*coros, timeout=timeout)
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        """While nothing may be fetched: wait a little, not a second."""
+        """While nothing may be fetched: wait a little, not a second. Nothing is read that has no place yet."""
+        if self.flow_active and not self._dealing and not self.placed:
+            await self.perform_seek()  # as Recovery does, unless that took too long
         active = self._get_active_partitions()
         if active or not self.flow_active:
             return await super()._wait_next_records(timeout)

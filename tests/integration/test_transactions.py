@@ -19,6 +19,7 @@ from pipeline.producer import transactions
 from pipeline.producer.appender import Fragment
 from pipeline.producer.transactions import Places, Transactions
 from pipeline.telemetry.metrics import Telemetry
+from tests.support.committed import totals
 from tests.support.kafka import KafkaPeer
 from tests.support.process import Headrace, wait_for
 from topics import admin, compression, push_request
@@ -232,6 +233,9 @@ async def test_an_agent_commits_over_the_markers_of_many_transactions_and_never_
             wait_for("all lines", lambda: _delivered(agent) >= 21)
             assert agent.stop() == 0
     assert await offset_of(kafka.brokers, group(prefix, "sink"), place) == last + 1
+    ledger = await totals(kafka.brokers, group(prefix, "sink"))
+    assert ledger.taken == ledger.delivered == 21
+    assert (ledger.gaps, ledger.repeats, ledger.missing_records) == (0, 0, 0), "what was aborted is no gap"
 
 
 def _delivered(process: Headrace, metric: str = "headrace_agent_items_delivered_total") -> float:

@@ -205,3 +205,15 @@ def test_watchers_hear_of_what_was_lost():
 
 def test_a_ledger_without_commits_needs_none():
     assert Ledger(Telemetry(), "b").summary()["in"] == 0
+
+
+def test_where_nothing_fits_what_is_required_still_goes_with_the_log_it_is_of():
+    made = Commits()
+    spans = Section([[1, 5]])
+    made.register("ledger", Section("x" * 5000).encode, spans.restore)
+    made.register("backfill", spans.encode, spans.restore, required=True)
+    made.log = "cafe"
+    assert decode(made.metadata(1, 9)) == {"backfill": {"at": 9, "value": [[1, 5]]}, "log": "cafe"}
+    while made.too_large():
+        pass
+    assert "backfill" in made.metadata(1, 9)

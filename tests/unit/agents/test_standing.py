@@ -8,14 +8,17 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaConnectionError, OffsetMetadataTooLargeError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
+from faust.types import TP
 
 from agents import standing as module
 from agents.commits import Commits
+from agents.ledger import Ledger
 from agents.standing import LOG_ENDED, RETENTION, SKEW_MS, Standing, after, standings
 from agents.topic_id import _Answer, _Question, _TopicIds, topic_id
-from agents.transport import CommittedThread
+from agents.transport import CommittedConsumer, CommittedThread
+from pipeline.telemetry.metrics import Telemetry
 
 T0, T1 = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -190,3 +193,119 @@ async def test_without_an_answer_nobody_knows_the_id():
             raise KafkaConnectionError
 
     assert await topic_id(Client(), "t") == ""
+
+
+class Flow(CommittedConsumer):
+    """The consumer's own methods, without Faust: what it asks of its thread, and what it is told."""
+
+    def __init__(self, kafka: dict[TP, Standing], *, room: int = 10_000) -> None:
+        self.kafka = kafka
+        self.room = room
+        self.begun: list[dict[TP, int | None]] = []
+        self.transport = SimpleNamespace(commits=Commits())
+        self._thread = self
+        self._read_offset: dict[TP, int | None] = {}
+        self._committed_offset: dict[TP, int | None] = {}
+        self.flow_active = True
+        self.log = "a"
+
+    def assignment(self):
+        return set(self.kafka)
+
+    async def standings(self):
+        return self.kafka
+
+    async def log_id(self, topic):
+        return self.log
+
+    async def after(self, place, newest_ms, one):
+        return 33
+
+    async def begin(self, starts):
+        self.begun.append(dict(starts))
+
+    async def commit(self, described):
+        if any(len(one.metadata) > self.room for one in described.values()):
+            raise OffsetMetadataTooLargeError
+        self.kafka = {tp: Standing(one.offset, one.metadata, 0, 100) for tp, one in described.items()}
+        return set(described)
+
+    async def deal(self) -> dict[TP, int | None]:
+        self._dealt += 1
+        await self.perform_seek()
+        return self.begun[-1]
+
+
+P0, P1 = TP("t", 0), TP("t", 1)
+
+
+def _flow(kafka, **options) -> tuple[Flow, Ledger]:
+    flow = Flow(kafka, **options)
+    return flow, Ledger(Telemetry(), "b", commits=flow.transport.commits)
+
+
+async def test_partitions_begin_at_their_offset_or_at_the_log_and_that_is_committed():
+    flow, _ = _flow({P0: Standing(5, "", 0, 100), P1: Standing(None, "", 20, 100)})
+    assert await flow.deal() == {P0: 5, P1: 20}
+    assert flow.transport.commits.requested == {1: 20}, "what was never committed could be moved silently"
+    assert (flow._read_offset, flow._committed_offset) == ({P0: 5, P1: 20}, {P0: 5, P1: 20})
+
+
+async def test_what_the_log_does_not_have_is_an_incident_before_anything_is_read():
+    flow, ledger = _flow({P0: Standing(5, "", 20, 100), P1: Standing(500, "", 0, 100)})
+    assert await flow.deal() == {P0: 20, P1: 33}
+    told = [(one.kind, one.start, one.end) for number in (0, 1) for one in ledger.partition(number).totals.incidents]
+    assert told == [("retention", 5, 20), ("log_ended", 500, 33)]
+    assert ledger.totals().missing_records == 15
+
+
+async def test_offsets_of_another_topic_of_that_name_count_for_nothing_but_the_sums():
+    flow, ledger = _flow({P0: Standing(5, "", 0, 100)})
+    await flow.deal()
+    await flow._commit({P0: 5})
+    other, ledger = _flow(flow.kafka)
+    other.log = "b"
+    spans: list[object] = []
+    other.transport.commits.register("backfill", lambda *_: None, lambda *told: spans.append(told[2]))
+    assert await other.deal() == {P0: 0}
+    assert [one.kind for one in ledger.partition(0).totals.incidents] == ["topic_replaced"]
+    assert spans == [None]
+    await other._commit({P0: 3})
+    third, _ = _flow(other.kafka)
+    third.log = "b"
+    assert await third.deal() == {P0: 3}
+
+
+async def test_a_topic_that_is_replaced_while_it_is_read_begins_anew():
+    flow, ledger = _flow({P0: Standing(5, "", 0, 100)})
+    await flow.deal()
+    await flow._commit({P0: 40})
+    flow.log = "b"
+    assert await flow.deal() == {P0: 0}
+    flow.kafka = {P0: Standing(None, "", 0, 100)}
+    flow.log = "c"
+    assert await flow.deal() == {P0: 0}
+    kinds = [one.kind for one in ledger.partition(0).totals.incidents]
+    assert kinds == ["topic_replaced", "offsets_gone"] or kinds == ["offsets_gone"]
+
+
+async def test_an_assignment_is_placed_once_and_before_anything_is_fetched():
+    flow, _ = _flow({P0: Standing(5, "", 0, 100)})
+    await flow.deal()
+    flow.transport.commits.moved(0, 9)
+    await flow.perform_seek()
+    assert flow.begun == [{P0: 5}, {P0: 9}], "the second time it goes on where it is"
+    flow._dealt += 1
+    assert not flow.placed
+    flow._get_active_partitions = set
+    flow.sleep = asyncio.sleep
+    await flow._wait_next_records(0.0)
+    assert flow.placed
+
+
+async def test_a_broker_that_keeps_little_or_nothing_beside_an_offset_gets_the_offset():
+    for room in (2000, 40, 0):
+        flow, _ = _flow({P0: Standing(5, "", 0, 100)}, room=room)
+        await flow.deal()
+        assert await flow._commit({P0: 7})
+        assert flow.kafka[P0].committed == 7
