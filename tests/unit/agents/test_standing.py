@@ -261,6 +261,7 @@ async def test_what_the_log_does_not_have_is_an_incident_before_anything_is_read
 
 async def test_offsets_of_another_topic_of_that_name_count_for_nothing_but_the_sums():
     flow, ledger = _flow({P0: Standing(5, "", 0, 100)})
+    flow.transport.commits.register("backfill", lambda *_: {"spans": [[1, 4]]}, lambda *_: None)
     await flow.deal()
     await flow._commit({P0: 5})
     other, ledger = _flow(flow.kafka)
@@ -287,6 +288,18 @@ async def test_a_topic_that_is_replaced_while_it_is_read_begins_anew():
     assert await flow.deal() == {P0: 0}
     kinds = [one.kind for one in ledger.partition(0).totals.incidents]
     assert kinds == ["topic_replaced", "offsets_gone"] or kinds == ["offsets_gone"]
+
+
+async def test_what_another_agent_has_begun_in_a_new_topic_is_gone_on_with():
+    flow, ledger = _flow({P0: Standing(5, "", 0, 100)})
+    await flow.deal()
+    flow.transport.commits.moved(0, 40)
+    flow.transport.commits.log = flow.log = "b"
+    begun = flow.transport.commits.metadata(0, 10)
+    flow.transport.commits.log = "a"
+    flow.kafka = {P0: Standing(10, begun, 0, 100)}
+    assert await flow.deal() == {P0: 10}, "not where we were in the old one"
+    assert ledger.partition(0).totals.incidents == []
 
 
 async def test_an_assignment_is_placed_once_and_before_anything_is_fetched():
