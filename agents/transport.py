@@ -113,6 +113,8 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
         """As stock, with the metadata; answers what was committed. Raises when Kafka finds the metadata too large."""
         consumer = self._ensure_consumer()
         ours = {TopicPartition(tp.topic, tp.partition): one for tp, one in offsets.items() if tp in self.assignment()}
+        if not ours:  # all were dealt to others meanwhile; aiokafka raises for nothing
+            return frozenset()
         try:
             await consumer.commit(ours)
         except _TOO_LARGE:

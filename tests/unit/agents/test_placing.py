@@ -1,4 +1,7 @@
-"""Where partitions begin is looked up for what was dealt, and not for what was there when a rebalance began."""
+"""Where partitions begin is looked up for what was dealt, and not for what was there when a rebalance began.
+
+And what was dealt to others is not committed any more.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport import consumer as stock
+from faust.types import TP
 
 from agents.commits import Commits
-from agents.transport import CommittedConsumer
+from agents.transport import CommittedConsumer, CommittedThread
 
 
 class Thread:
@@ -86,3 +91,37 @@ async def test_a_look_that_was_overtaken_by_a_rebalance_is_repeated(consumer):
         await dealt(consumer, "second")
         consumer.looked.set()
     assert consumer.places == ["first", "second"]
+
+
+class Client:
+    """As aiokafka: raises for an empty commit."""
+
+    def __init__(self) -> None:
+        self.committed: list[TopicPartition] = []
+
+    async def commit(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        if not offsets:
+            raise ValueError(offsets)
+        self.committed += offsets
+
+
+@pytest.mark.parametrize(("ours", "taken"), [(set(), set()), ({TP("t", 1)}, {TP("t", 1)})])
+async def test_a_commit_of_what_is_not_ours_any_more_is_nothing_to_fail_of(ours, taken):
+    client = Client()
+
+    class Thread(CommittedThread):
+        def __init__(self) -> None:
+            pass
+
+        def _ensure_consumer(self) -> Client:
+            return client
+
+        def assignment(self) -> set[TP]:
+            return ours
+
+        async def crash(self, reason: BaseException) -> None:
+            raise reason
+
+    offsets = {TP("t", number): OffsetAndMetadata(7, "") for number in range(2)}
+    assert await Thread()._commit(offsets) == taken
+    assert client.committed == [TopicPartition("t", one.partition) for one in taken]
