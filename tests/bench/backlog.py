@@ -49,6 +49,8 @@ PARTITIONS = 12
 LIVE_RATE = 100_000
 """Samples a second: what a backlog is compared with."""
 START_MS = 1_700_000_000_000
+NEW = 123456.0
+"""The value of what is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,7 @@ def recovery(kafka: KafkaPeer, folder: Path, samples: int) -> float:
         await filler.fill(SMALL, 12 * SMALL.series, age_s=0.0)
         down = asyncio.Event()
         found = asyncio.Event()
-        new = struct.pack("<d", 123456.0)
+        new = struct.pack("<d", NEW)
 
         def answer(request: Any, body: bytes) -> Answer:
             if down.is_set():
@@ -260,27 +262,22 @@ def recovery(kafka: KafkaPeer, folder: Path, samples: int) -> float:
                 await filler.fill(LARGE, samples)
                 for _ in range(50):  # the queues are full, and delays between attempts as long as they get
                     await asyncio.sleep(0.1)
-                begin = time.monotonic()
-                down.clear()
-                await _write_one(filler, kafka.brokers)
-                await found.wait()
-                return time.monotonic() - begin
+                async with AIOKafkaProducer(bootstrap_servers=kafka.brokers, acks="all") as producer:
+                    await producer.partitions_for(filler.names.metrics)
+                    begin = time.monotonic()
+                    down.clear()
+                    await _write_one(producer, filler.names.metrics)
+                    await found.wait()
+                    return time.monotonic() - begin
 
     return asyncio.run(run())
 
 
-async def _write_one(filler: Filler, brokers: str) -> None:
+async def _write_one(producer: AIOKafkaProducer, topic: str) -> None:
     """One record that bears a value of its own."""
-    producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all")
-    await producer.start()
-    try:
-        value = write_request.series(labels(SMALL, 0, 0), write_request.sample_field(123456.0, START_MS))
-        headers = RecordHeaders(Kind.METRICS, 1, 1, START_MS, START_MS, "fresh", 0).encode()
-        await producer.send_and_wait(
-            filler.names.metrics, compression.compress(value), record_key(0, PARTITIONS), 0, headers=headers
-        )
-    finally:
-        await producer.stop()
+    value = write_request.series(labels(SMALL, 0, 0), write_request.sample_field(NEW, START_MS))
+    headers = RecordHeaders(Kind.METRICS, 1, 1, START_MS, START_MS, "fresh", 0).encode()
+    await producer.send_and_wait(topic, compression.compress(value), record_key(0, PARTITIONS), 0, headers=headers)
 
 
 def main() -> int:
