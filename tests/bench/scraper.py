@@ -107,13 +107,17 @@ def measure(case: Case, seconds: int, folder: Path, say: Callable[[str], None]) 
             tls = {"ca_file": str(web.pki / "ca.pem"), "server_name": "localhost"}
             config["scrape_configs"][0] |= {"scheme": "https", "tls_config": tls}
         if case.targets > distinct:
-            config["scrape_configs"][0]["static_configs"] = [
+            groups = [
                 {
-                    "targets": [web.target],
+                    "targets": [address],
                     "labels": {"__metrics_path__": rotation.paths[number % distinct], "instance": f"target-{number}"},
                 }
                 for number in range(case.targets)
             ]
+            (folder / "targets.json").write_text(json.dumps(groups))
+            job = config["scrape_configs"][0]
+            del job["static_configs"]
+            job["file_sd_configs"] = [{"files": [str(folder / "targets.json")]}]
         say("starting Kafka")
         kafka = stack.enter_context(contextmanager(running_kafka)(folder / "kafka"))
         file = folder / "headrace.yml"
