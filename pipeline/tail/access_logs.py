@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TAGS = {b"stdout": "stdout", b"stderr": "stderr"}
 _SCALE = (0, 10**8, 10**7, 10**6, 10**5, 10**4, 1000, 100, 10, 1)  # by count of decimals
 _NO_LIMIT = 1 << 62
+_MANY = 96  # more at once would have so many values in memory that it is asked of the system anew each time
 _FEW = 3  # fewer lines are not worth the columns
 
 
@@ -70,7 +71,7 @@ class AccessLogDecoder(StagedDecoder):
         largest = self._around.max_line_bytes or _NO_LIMIT
         second, second_ns = self._second, self._second_ns
         output, usual = b"", b"unknown"
-        for index in range(done, len(lines)):
+        for index in range(done, min(len(lines), done + _MANY)):
             line = lines[index]
             if line[29:40] == usual and line[:20] == second:  # nine decimals, as most lines have
                 decimals = line[20:29]
