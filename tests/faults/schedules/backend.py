@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 Item = tuple[str, str, str, int]
 """Name, partition, series, number: one sample, or one line."""
 
-NOTICED_S = 5.0
+NOTICED_S = 12.0
 """So long after our answer a sender that had given up waiting for it may close the connection."""
 
 
 @dataclass
 class Arrival:
-    """One request that was stored. `known`: its sender was told so, as far as we can see."""
+    """One request that was stored. `known`: its sender was told so, as far as we can see. `retry`: so it says itself."""
 
     began_s: float
     items: list[Item]
     known: bool = False
+    retry: bool = False
     answered_s: float = 0.0
 
 
@@ -175,8 +176,9 @@ class FaultyBackend:
 
     async def _request(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Arrival | None:
         """Read the rest of it and answer; what was stored of it. ConnectionError when that is the connection's end."""
-        length = int(head.decode("latin-1").lower().split("content-length:")[1].split("\r\n")[0])
-        arrival = Arrival(time.monotonic(), [])
+        said = head.decode("latin-1").lower()
+        length = int(said.split("content-length:")[1].split("\r\n")[0])
+        arrival = Arrival(time.monotonic(), [], retry="\r\nretry-attempt:" in said)
         event = self._next_trouble()
         self.requests += 1
         kind = event.kind if event else None
