@@ -291,7 +291,7 @@ AGENT_STATE = Metric(
 AGENT_RETENTION_USED = Metric(
     "headrace_agent_retention_used_ratio",
     "gauge",
-    "The share of Kafka's retention that the oldest record without an outcome has used up: from 1 on it may be deleted.",
+    "Share of Kafka's retention that the oldest record without an outcome has used up: from 1 on it may be deleted.",
     ("backend", "partition"),
 )
 
