@@ -35,7 +35,7 @@ NOTICED_S = 12.0
 
 @dataclass
 class Arrival:
-    """One request that was stored. `known`: its sender was told so, as far as we can see; `retry`: it says that it is one."""
+    """One request that was stored. `known`: its sender was told so, as far as we can see. `retry`: it says so."""
 
     began_s: float
     items: list[Item]
