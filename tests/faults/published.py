@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- faults:published -->", "<!-- /faults:published -->"
+MARKS = {False: "faults:published", True: "faults:published-restart"}
+"""Where its table goes, without and with a restart."""
 EXPORTERS = 30
 INTERVAL_S = 2.0
 BLOCK_S = 20
@@ -294,7 +295,9 @@ def main() -> int:
 
 
 def _write(runs: list[Run], given: argparse.Namespace) -> None:
-    words = f"--runs {given.runs} --cut {given.cut:g}{' --restart' if given.restart else ''} --write"
+    words = (
+        f"--runs {given.runs} --jobs {given.jobs} --cut {given.cut:g}{' --restart' if given.restart else ''} --write"
+    )
     lines = [
         f"`python -m tests.faults.published {words}` on {time.strftime('%Y-%m-%d')}.",
         "",
@@ -302,10 +305,11 @@ def _write(runs: list[Run], given: argparse.Namespace) -> None:
         "|---|---:|---:|---:|---:|",
         *(f"| {' | '.join(row)} |" for row in summary(runs)),
     ]
+    begin, end = f"<!-- {MARKS[given.restart]} -->", f"<!-- /{MARKS[given.restart]} -->"
     text = DOCUMENT.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    DOCUMENT.write_text(f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
