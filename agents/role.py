@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from agents import backfill as backfills
-from agents import delivery as deliveries
-from agents import start_offset
-from agents.app import agent_topics, create_app, dead_letter_sender, register
-from agents.backfill import Backfill
-from agents.backfill_reader import PastReader
-from agents.commits import Commits
-from agents.deadletter import DeadLetters
-from agents.describe import Describer
-from agents.gauges import Gauges
-from agents.intake import Intake
-from agents.lane import State, overall
-from agents.ledger import Ledger
+from agents.backfill import backfill as backfills
+from agents.backfill.backfill import Backfill
+from agents.backfill.reader import PastReader
+from agents.consumer import start_offset
+from agents.consumer.app import agent_topics, create_app, dead_letter_sender, register
+from agents.consumer.gauges import Gauges
+from agents.consumer.intake import Intake
+from agents.consumer.lookout import Lookout
+from agents.delivery import delivery as deliveries
+from agents.delivery.deadletter import DeadLetters
+from agents.delivery.describe import Describer
+from agents.lanes.lane import State, overall
+from agents.ledger.commits import Commits
+from agents.ledger.ledger import Ledger
 from agents.loading import named
-from agents.lookout import Lookout
 from pipeline.clients.families import Families
 from pipeline.config.render import rendered
 from pipeline.heap import LARGE_BYTES, Heap
@@ -36,8 +36,8 @@ from topics.errors import ConfigError, HeadraceError, KafkaUnavailable, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agents.app import AgentApp
-    from agents.delivery import Delivery
+    from agents.consumer.app import AgentApp
+    from agents.delivery.delivery import Delivery
     from pipeline.clock import Clock
     from pipeline.config.backends import Backend
     from pipeline.config.root import Config

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agents.content.selecting import BadSelector, Selector
 from agents.dlq import commands
 from agents.dlq.letters import Wanted
 from agents.loading import load
 from agents.offline.running import run
-from agents.offline.selecting import BadSelector, Selector
 from agents.offline.times import Time
 from pipeline.clock import SystemClock
 from pipeline.lifecycle.options import ConfigOptions, config_options

@@ -31,7 +31,7 @@ from topics.record import Kind
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
-    from agents.batch import Record
+    from agents.content.batch import Record
     from pipeline.config.root import Config
 
 _WORDS = 100

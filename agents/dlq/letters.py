@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents.batch import Record
+from agents.content.batch import Record
 from agents.offline.reading import TopicMissing
 from topics import compression
 from topics.definitions import TopicNames, control_partition
@@ -20,8 +20,8 @@ from topics.record import Kind
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from agents.content.selecting import Selector
     from agents.offline.reading import Reader
-    from agents.offline.selecting import Selector
     from agents.offline.sending import Writer
 
 _PREFIX = "dead/"

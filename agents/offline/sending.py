@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from agents import delivery as deliveries
-from agents.deadletter import DeadLetters
-from agents.lane import Lane, State, overall
-from agents.ledger import Ledger
+from agents.delivery import delivery as deliveries
+from agents.delivery.deadletter import DeadLetters
+from agents.lanes.lane import Lane, State, overall
+from agents.ledger.ledger import Ledger
 from topics.definitions import DEAD_HEADERS_BYTES, TopicNames
 from topics.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agents.batch import Record
-    from agents.deadletter import DeadLetter
+    from agents.content.batch import Record
+    from agents.delivery.deadletter import DeadLetter
     from pipeline.clock import Clock
     from pipeline.config.backends import Backend
     from pipeline.config.root import Config

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from click.core import ParameterSource
 
+from agents.content.selecting import BadSelector, Selector
 from agents.loading import load
 from agents.offline.running import run
-from agents.offline.selecting import BadSelector, Selector
 from agents.offline.times import Time
 from agents.replay import commands
 from pipeline.clock import SystemClock

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents.batch import Record
-from agents.cut import Cut, Range
+from agents.content.batch import Record
+from agents.content.cut import Cut, Range
+from agents.content.selecting import Selector
 from agents.offline.reading import Reader
-from agents.offline.selecting import Selector
 from agents.replay import jobs
 from agents.replay.jobs import State
 

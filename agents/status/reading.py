@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from agents import commits
-from agents.totals import Totals
+from agents.ledger import commits
+from agents.ledger.totals import Totals
 from topics import admin
 from topics.definitions import TopicNames, group
 from topics.errors import KafkaUnavailable

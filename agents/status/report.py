@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agents.totals import Totals
+from agents.ledger.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -16,8 +16,8 @@ from pipeline.web.pages import count, span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from agents.ledger.totals import Totals
     from agents.status.report import Line, Report
-    from agents.totals import Totals
 
 _HEAD = ("ledger", "agents", "lag", "oldest waiting", "retention used")
 _COLUMNS = ("in", "delivered", "ruled out", "rejected", "dead letters", "open", "missing")

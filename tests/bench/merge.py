@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from agents.merge import Merger
+from agents.content.merge import Merger
 from pipeline.clock import SystemClock
 from tests.bench.backlog import DOCUMENT, SMALL, labels
 from tests.bench.meter import cpu_s

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from agents.batch import Record
-from agents.deadletter import DeadLetters
-from agents.delivery import build
-from agents.describe import Describer
-from agents.lane import Lane
-from agents.ledger import Ledger
+from agents.content.batch import Record
+from agents.delivery.deadletter import DeadLetters
+from agents.delivery.delivery import build
+from agents.delivery.describe import Describer
+from agents.lanes.lane import Lane
+from agents.ledger.ledger import Ledger
 from pipeline.clients.families import Families
 from pipeline.clock import SystemClock
 from pipeline.config.backends import Backend

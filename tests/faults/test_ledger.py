@@ -22,7 +22,7 @@ from topics.pb.write_request_pb2 import WriteRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agents.ledger import Totals
+    from agents.ledger.ledger import Totals
     from tests.support.process import Headrace
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agents.commits import decode
-from agents.totals import Totals
+from agents.ledger.commits import decode
+from agents.ledger.totals import Totals
 from tests.faults.schedules import truth
 from tests.support.rig import START_MS, Feed, agent
 from topics.definitions import group

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from agents.batch import Record
-from agents.deadletter import DeadLetter, DeadLetters
-from agents.delivery import Delivery, build
-from agents.lane import Lane
-from agents.ledger import Ledger
+from agents.content.batch import Record
+from agents.delivery.deadletter import DeadLetter, DeadLetters
+from agents.delivery.delivery import Delivery, build
+from agents.lanes.lane import Lane
+from agents.ledger.ledger import Ledger
 from pipeline.clock import SystemClock
 from pipeline.config.backends import Backend
 from pipeline.config.remote_write import RemoteWriteConfig

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from agents.batch import Piece, Record
-from agents.deadletter import DeadLetters
+from agents.content.batch import Piece, Record
+from agents.delivery.deadletter import DeadLetters
 from agents.dlq.__main__ import main
 from agents.offline.sending import Writer
 from pipeline.clock import SystemClock
@@ -27,7 +27,7 @@ from topics.record import Kind, RecordHeaders
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agents.deadletter import DeadLetter
+    from agents.delivery.deadletter import DeadLetter
     from tests.support.process import Headrace
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from agents.commits import decode
+from agents.ledger.commits import decode
 from tests.integration.test_agent_kafka import closes, drained, status, until
 from tests.peers import catalogue
 from tests.support.backends import Prometheus

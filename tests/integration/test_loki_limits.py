@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agents.batch import Record
-from agents.deadletter import DeadLetters
-from agents.delivery import build
-from agents.lane import Lane
-from agents.ledger import Ledger
+from agents.content.batch import Record
+from agents.delivery.deadletter import DeadLetters
+from agents.delivery.delivery import build
+from agents.lanes.lane import Lane
+from agents.ledger.ledger import Ledger
 from pipeline.clock import SystemClock
 from pipeline.config.backends import Backend
 from pipeline.config.logs import LokiClientConfig
@@ -22,7 +22,7 @@ from topics import compression, labels, push_request
 from topics.record import Kind, RecordHeaders
 
 if TYPE_CHECKING:
-    from agents.deadletter import DeadLetter
+    from agents.delivery.deadletter import DeadLetter
     from tests.support.backends import Loki
 
 pytestmark = [pytest.mark.loki, pytest.mark.slow]

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from agents import start_offset
+from agents.consumer import start_offset
 from pipeline.clock import SystemClock
 from tests.integration.test_agent_kafka import closes, drained
 from tests.support.receiver import Receiver

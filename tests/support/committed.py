@@ -10,8 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import OffsetAndMetadata
 
-from agents.commits import decode
-from agents.ledger import Totals
+from agents.ledger.commits import decode
+from agents.ledger.ledger import Totals
 from topics.definitions import TopicSpec
 
 

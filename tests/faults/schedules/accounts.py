@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agents.commits import decode
-from agents.totals import Totals
+from agents.ledger.commits import decode
+from agents.ledger.totals import Totals
 from tests.faults.schedules.truth import KINDS, ruled_out
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from agents.deliver import Deliverer
-from agents.delivery import Delivery
-from agents.intake import Intake
-from agents.ledger import PartitionLedger
+from agents.consumer.intake import Intake
+from agents.delivery.deliver import Deliverer
+from agents.delivery.delivery import Delivery
+from agents.ledger.ledger import PartitionLedger
 from pipeline.clients.outcome import Delivered
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from agents.batch import Limits, Record, RequestSize
-from agents.codec import Codec
-from agents.deadletter import DeadLetter, DeadLetters
-from agents.deliver import Deliverer
-from agents.delivery import Delivery
-from agents.instruments import Instruments
-from agents.lane import Lane
-from agents.ledger import Ledger
-from agents.metrics import MetricsCodec
-from agents.pace import Pace
-from agents.prepare import Preparer
-from agents.rewrite import Rewriter
+from agents.content.batch import Limits, Record, RequestSize
+from agents.content.codec import Codec
+from agents.content.metrics import MetricsCodec
+from agents.content.prepare import Preparer
+from agents.content.rewrite import Rewriter
+from agents.delivery.deadletter import DeadLetter, DeadLetters
+from agents.delivery.deliver import Deliverer
+from agents.delivery.delivery import Delivery
+from agents.instruments.instruments import Instruments
+from agents.lanes.lane import Lane
+from agents.lanes.pace import Pace
+from agents.ledger.ledger import Ledger
 from pipeline.clients.backoff import Backoff
 from pipeline.clients.outcome import Delivered, Outcome
 from pipeline.clock import SystemClock

@@ -95,12 +95,12 @@ def test_libraries_speak_from_warn_up() -> None:
 
 def test_a_service_that_announces_its_steps_is_heard_at_debug_only() -> None:
     stream = lines("logfmt")
-    logging.getLogger("agents.app").info("[^-%s]: Starting...", "AgentApp")
+    logging.getLogger("agents.consumer.app").info("[^-%s]: Starting...", "AgentApp")
     assert stream.getvalue() == ""
-    logging.getLogger("agents.app").warning("[^-%s]: crashed", "AgentApp")
+    logging.getLogger("agents.consumer.app").warning("[^-%s]: crashed", "AgentApp")
     assert "crashed" in stream.getvalue()
     stream = lines("logfmt", "debug")
-    logging.getLogger("agents.app").info("[^-%s]: Starting...", "AgentApp")
+    logging.getLogger("agents.consumer.app").info("[^-%s]: Starting...", "AgentApp")
     assert "Starting" in stream.getvalue()
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.commits import VERSION
+from agents.ledger.commits import VERSION
+from agents.ledger.totals import Incident, Totals
 from agents.status import show
 from agents.status.reading import Found, FoundBackend, read_committed
 from agents.status.report import report, whole
-from agents.totals import Incident, Totals
 from pipeline.config.backends import Backend
 from pipeline.config.remote_write import RemoteWriteConfig
 from topics.record import Kind

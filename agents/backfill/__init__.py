@@ -1,0 +1,1 @@
+"""fresh_first: the past beside what is new."""

@@ -1,0 +1,1 @@
+"""From records to outcomes: requests, retries, division, dead letters, pace."""

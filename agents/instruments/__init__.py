@@ -1,0 +1,1 @@
+"""What requests are counted by, under the field's names."""

@@ -1,0 +1,287 @@
+"""The intake with a fake stream: what is gathered, what is acknowledged, and that nothing ever leaves the agent."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+
+from agents.consumer.intake import Intake
+from agents.lanes.lane import State
+from agents.ledger.commits import Commits
+from pipeline.clients.outcome import Refused, Rejected, Retry
+from pipeline.clock import SystemClock
+from tests.unit.agents.builders import Rig, names, record, series
+
+TP3 = TP("headrace.metrics", 3)
+
+
+class Signal:
+    def connect(self, handler, *, weak: bool) -> None:
+        self.handler = handler
+        assert not weak  # or Faust forgets it
+
+
+class Consumer:
+    def __init__(self) -> None:
+        self.end = 0
+        self.committed: list[dict] = []
+
+    def highwater(self, tp):
+        return self.end
+
+    async def _commit(self, offsets) -> bool:
+        self.committed.append(dict(offsets))
+        return True
+
+
+class App:
+    """What the intake uses of a Faust app."""
+
+    def __init__(self) -> None:
+        self.on_partitions_assigned = Signal()
+        self.on_partitions_revoked = Signal()
+        self.on_before_shutdown = Signal()
+        self.consumer = Consumer()
+        self.transport = SimpleNamespace(contact=SimpleNamespace(away=""), commits=Commits())
+        self.consumer_generation_id = 1
+        self.active = True
+        self.flow_control = SimpleNamespace(is_active=lambda: self.active)
+
+
+class Event:
+    def __init__(self, offset: int, generation: int, acks: list[int]) -> None:
+        one = record(series(f"m{offset}", 1), 1, offset=offset)
+        self.value = one.value
+        self.headers = dict(one.headers)
+        self.message = SimpleNamespace(
+            topic=TP3.topic, partition=3, offset=offset, key=one.key, value=one.value, timestamp=1.0,
+            generation_id=generation,
+        )  # fmt: skip
+        self._acks = acks
+
+    def ack(self) -> None:
+        self._acks.append(self.message.offset)
+
+
+class Stream:
+    """A stream of one isolated actor."""
+
+    def __init__(self) -> None:
+        self.channel = self
+        self.queue: asyncio.Queue = asyncio.Queue(maxsize=64)
+        self.left = 0
+
+    def __aiter__(self):
+        return self
+
+    def on_stop_iteration(self) -> None:
+        self.left += 1
+
+
+class World:
+    """An intake at work on one partition."""
+
+    def __init__(self, script=()) -> None:
+        self.rig = Rig(script)
+        self.app = App()
+        self.intake = Intake(self.app, self.rig.delivery, SystemClock(), pace_s=0.0, drain_s=0.2)
+        self.stream = Stream()
+        self.acks: list[int] = []
+        self.task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> World:
+        self.task = asyncio.get_running_loop().create_task(self.intake.run(self.stream))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        assert not self.task.cancelled()  # FAUST: a cancellation that leaves the agent crashes it
+        assert self.task.exception() is None
+
+    def put(self, *offsets: int, generation: int = 1) -> None:
+        for offset in offsets:
+            self.stream.queue.put_nowait(Event(offset, generation, self.acks))
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+    @property
+    def lane(self):
+        return self.intake.lanes[TP3]
+
+    @property
+    def state(self) -> State | None:
+        return self.lane.state if TP3 in self.intake.lanes else None
+
+    @property
+    def delivered(self) -> list[str]:
+        return [name for body in self.rig.client.accepted for name in names(body)]
+
+
+async def test_offsets_are_acknowledged_in_order_after_the_backend_has_them():
+    async with World() as world:
+        world.rig.client.hook = lambda: before.append(list(world.acks))
+        before: list[list[int]] = []
+        world.put(0, 1, 2)
+        await world.until(lambda: world.acks == [0, 1, 2])
+        world.put(3)
+        await world.until(lambda: world.acks == [0, 1, 2, 3])
+        assert before == [[], [0, 1, 2]]
+        assert world.delivered == ["m0=1", "m1=1", "m2=1", "m3=1"]
+
+
+@pytest.mark.parametrize("outcome", [Retry("503"), Refused("unauthorized", "")])
+async def test_nothing_is_acknowledged_while_the_backend_is_away(outcome):
+    async with World(lambda body: outcome) as world:
+        world.put(0, 1)
+        await world.until(lambda: world.rig.client.bodies)
+        await asyncio.sleep(0.01)
+        assert world.acks == []
+    assert world.acks == []
+    assert not world.app.consumer.committed
+
+
+async def test_what_was_fetched_before_a_rebalance_is_left_alone():
+    async with World() as world:
+        world.put(0, generation=0)
+        world.put(5)
+        await world.until(lambda: world.acks)
+        assert world.acks == [5]
+        world.app.active = False
+        world.put(6)
+        await asyncio.sleep(0.01)
+        assert world.acks == [5]
+
+
+async def test_what_comes_again_after_a_rebalance_is_acknowledged_but_not_sent_again():
+    async with World() as world:
+        world.put(0, 1, 2)
+        await world.until(lambda: world.acks == [0, 1, 2])
+        world.app.consumer_generation_id = 2
+        world.put(1, 2, 3, generation=2)
+        await world.until(lambda: world.acks == [0, 1, 2, 1, 2, 3])
+        assert world.delivered == ["m0=1", "m1=1", "m2=1", "m3=1"]
+
+
+async def test_records_that_were_there_at_the_assignment_may_have_been_delivered_before():
+    async with World(lambda body: Rejected("out_of_order", "again", 400)) as world:
+        world.app.consumer.end = 2
+        world.put(0, 1, 2)
+        await world.until(lambda: world.acks == [0, 1, 2])
+        assert dict(world.rig.account.totals.rejected) == {"out_of_order": 2}
+        assert dict(world.rig.account.totals.dead_lettered) == {"out_of_order": 1}
+
+
+async def test_revoking_lets_a_request_in_flight_end_and_commits_it():
+    async with World() as world:
+        world.rig.client.send = _slow(world.rig.client.send, 0.05)
+        world.put(0, 1)
+        await world.until(lambda: world.state is State.DELIVERING)
+        await world.app.on_partitions_revoked.handler(world.app, {TP3})
+        assert world.app.consumer.committed == [{TP3: 2}]
+
+
+async def test_revoking_cuts_a_backend_that_does_not_answer_and_commits_nothing():
+    async with World() as world:
+        world.rig.client.send = _slow(world.rig.client.send, 3600)
+        world.put(0, 1)
+        await world.until(lambda: world.intake._busy and world.state is State.DELIVERING)
+        await world.app.on_partitions_revoked.handler(world.app, {TP3})
+        assert world.app.consumer.committed == []
+        assert not world.intake._busy
+        # The partition stays with us: what was cut comes again, and is delivered.
+        world.rig.client.send = type(world.rig.client).send.__get__(world.rig.client)
+        world.app.consumer_generation_id = 2
+        world.put(0, 1, generation=2)
+        await world.until(lambda: world.acks == [0, 1])
+
+
+async def test_shutting_down_does_not_wait_for_a_backend_that_is_away():
+    async with World(lambda body: Refused("unauthorized", "")) as world:
+        world.put(0)
+        await world.until(lambda: world.state is State.PAUSED)
+        async with asyncio.timeout(0.1):  # less than drain_s: nothing is in flight, nothing is waited for
+            await world.app.on_before_shutdown.handler(world.app)
+        assert world.app.consumer.committed == []
+        assert world.acks == []
+
+
+async def test_other_partitions_are_not_touched_by_a_revoke():
+    async with World() as world:
+        world.put(0)
+        await world.until(lambda: world.acks)
+        await world.app.on_partitions_revoked.handler(world.app, {TP("headrace.metrics", 4)})
+        assert world.app.consumer.committed == []
+        assert not world.lane.stopped
+
+
+async def test_leaving_forgets_the_partition():
+    """A stale position would rewind the group when the partition comes back."""
+    async with World() as world:
+        world.put(0)
+        await world.until(lambda: world.acks)
+    assert world.intake.lanes == {}
+    assert world.stream.left == 1
+
+
+async def test_a_fault_of_our_own_never_leaves_the_agent_and_acknowledges_nothing():
+    async with World() as world:
+        world.rig.delivery.process = _fault
+        world.put(0)
+        await world.until(lambda: world.intake.failure)
+        assert isinstance(world.intake.failure, ZeroDivisionError)
+        assert world.acks == []
+
+
+async def test_a_new_delivery_takes_over_what_the_old_one_could_not_deliver():
+    async with World(lambda body: Refused("unknown_host", "")) as world:
+        world.put(0, 1)
+        await world.until(lambda: world.state is State.PAUSED)
+        fresh = Rig()
+        fresh.ledger = world.rig.ledger
+        world.intake.delivery = fresh.delivery
+        world.intake.interrupt_waiting()
+        await world.until(lambda: world.acks == [0, 1])
+        assert [name for body in fresh.client.accepted for name in names(body)] == ["m0=1", "m1=1"]
+
+
+async def test_under_a_trickle_records_come_together_but_the_first_goes_at_once():
+    world = World()
+    world.intake._pace_s = 0.1
+    async with world:
+        world.put(0)
+        await world.until(lambda: world.acks == [0])
+        for offset in (1, 2, 3):
+            world.put(offset)
+            await asyncio.sleep(0.005)
+        await world.until(lambda: world.acks == [0, 1, 2, 3])
+        assert [len(names(body)) for body in world.rig.client.bodies] == [1, 3]
+
+
+async def test_a_backlog_never_waits():
+    world = World()
+    world.intake._pace_s = 3600
+    async with world:
+        world.put(*range(20))
+        await world.until(lambda: len(world.acks) == 20)
+        world.put(*range(20, 40))
+        await world.until(lambda: len(world.acks) == 40)
+
+
+def _slow(send, delay_s: float):
+    async def slow(body: bytes, tenant="", attempt=0):
+        await asyncio.sleep(delay_s)
+        return await send(body)
+
+    return slow
+
+
+async def _fault(lane, records, settled) -> None:
+    raise ZeroDivisionError
