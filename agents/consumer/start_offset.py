@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
+from agents.consumer.honest import see_errors
 from pipeline.config.recovery import EARLIEST, start_ms
 from topics.errors import KafkaUnavailable
 
@@ -56,6 +57,7 @@ async def apply(
     )
     try:
         await consumer.start()
+        see_errors(consumer)
         await consumer._client._wait_on_metadata(topic)  # noqa: SLF001  the public call answers from memory
         places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         consumer.assign(places)

@@ -18,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents.consumer import standing
+from agents.consumer.honest import see_errors
 from agents.consumer.topic_id import topic_id
 from agents.ledger.commits import Commits
 
@@ -62,8 +63,10 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
     async def standings(self) -> Mapping[TopicPartition, standing.Standing]:
         """The assigned partitions as Kafka has them."""
         commits: Commits = self.transport.commits
+        consumer = self._ensure_consumer()
+        see_errors(consumer)
         found: Mapping[TopicPartition, standing.Standing] = await self.call_thread(
-            standing.standings, self._ensure_consumer(), dict(commits.positions), commits.log
+            standing.standings, consumer, dict(commits.positions), commits.log
         )
         return found
 
