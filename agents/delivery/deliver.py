@@ -189,11 +189,12 @@ class Deliverer:
         Within bounds (see patience.py), but for what the backend may have had before: that must be told from the rest.
         """
         items = sum(piece.items for piece in pieces)
+        excused = self._excused(lane, pieces, rejected, again=again)
         search = divided or self._patience.search(rejected.reason, items)
         too_large = rejected.status == 413
         if too_large:
             self._size.too_large(_bytes(pieces))
-        elif not search.rejected(items) and not self._excused(lane, pieces, rejected, again=again):
+        elif not search.rejected(items) and not excused:
             for piece in pieces:
                 await self._bury(lane, piece, rejected.reason, rejected.detail, status=rejected.status)
             return
@@ -206,7 +207,8 @@ class Deliverer:
             await self._give_up(lane, pieces[0], rejected, again=again, divided=divided)
             return
         for half in halves:
-            await self._deliver(lane, half, again=again, divided=search)
+            # Some backends store the good part of what they reject: beside what they had before, it may be there now.
+            await self._deliver(lane, half, again=again or excused, divided=search)
 
     def _halves(self, pieces: list[Piece]) -> list[list[Piece]] | None:
         """The same in two, in order; None for a single item. Raises BadRecord for a piece that cannot be read."""

@@ -14,6 +14,7 @@ from pipeline.clients.outcome import Delivered, Load, Refused, Rejected, Retry
 from tests.unit.agents.builders import Rig, lines, names, record, series, stream
 from topics import compression
 from topics.errors import KafkaUnavailable
+from topics.pb.write_request_pb2 import WriteRequest
 from topics.record import Kind, RecordHeaders
 
 BAD = Rejected("bad_request", "I do not like it", 400)
@@ -191,6 +192,28 @@ async def test_a_bad_request_of_a_record_that_may_have_been_delivered_before_is_
     rig = Rig(lambda body: BAD)
     await rig.process(record(many(2), 2, seen_before=True))
     assert ledger(rig)["dead_lettered"] == {"bad_request": 2}
+
+
+async def test_what_a_backend_stored_beside_what_it_had_before_is_counted():
+    """Records before and after a takeover in one request: Prometheus 3 refuses the former and stores the latter."""
+    newest = 2.0  # of the one series: what a process that was killed has delivered
+
+    def script(body: bytes):
+        nonlocal newest
+        late = False
+        for one in WriteRequest.FromString(compression.decompress(body)).timeseries:
+            for sample in one.samples:
+                late |= sample.value < newest
+                newest = max(newest, sample.value)
+        return Rejected("out_of_order", "out of order sample", 400) if late else Delivered()
+
+    rig = Rig(script)
+    old = [record(series("a", number), 1, offset=number, seen_before=True) for number in (1, 2)]
+    new = [record(series("a", number), 1, offset=number) for number in (3, 4, 5)]
+    await rig.process(*old, *new)
+    assert rig.letters == []
+    found = ledger(rig)
+    assert found["delivered"] + found["rejected"]["out_of_order"] == 5
 
 
 async def test_what_a_backend_stored_of_a_request_that_it_rejected_is_counted():
