@@ -80,7 +80,8 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
 @every_document
 def test_every_flag_that_is_named_exists(path: Path) -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]", code_of(path)))
-    ours = [*(ROOT / "tests/bench").glob("*.py"), ROOT / "tests/faults/schedules/__main__.py"]
+    faults = [ROOT / "tests/faults" / name for name in ("published.py", "schedules/__main__.py")]
+    ours = [*(ROOT / "tests/bench").glob("*.py"), *faults]
     development = "".join(path.read_text(encoding="utf-8") for path in ours)
     assert named - FLAGS - FOREIGN_FLAGS - set(re.findall(r'"(--[a-z-]+)"', development)) == set()
 
