@@ -131,6 +131,7 @@ class AgentRole:
                 fill = tasks.create_task(backfill.run(), name="backfill")
                 await self._watch(app, intake, backfill, stop)
                 await backfill.finish(min(DRAIN_S, self._stop_s / 3))
+                backfill.end()
                 fill.cancel()
                 describe.cancel()
                 start.cancel()
@@ -185,7 +186,8 @@ class AgentRole:
             "state_reason": reason,
             "state_since": since,
             "lag_records": sum(self._gauges.lag.values()),
-            "lag_measured": self._gauges.measured_s,
+            # Of a partition that was dealt to us since the last measurement nobody knows the lag.
+            "lag_measured": self._gauges.measured_s if self._gauges.lag.keys() >= set(numbers) else 0.0,
             "oldest_pending_s": self._gauges.oldest_s,
             "retention_used": self._lookout.expiry.used,
             "backfill": self._backfill.status() if self._backfill else {},

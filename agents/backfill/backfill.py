@@ -103,6 +103,7 @@ class Backfill:
         self._clock = clock
         self._pasts: dict[int, _Past] = {}
         self._halted = False
+        self._ended = False
         self._stops = 0
         self._wanted = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -122,6 +123,10 @@ class Backfill:
 
     def restore(self, partition: int, offset: int | None, section: Any) -> None:
         """See `Commits.register`. What was known of the partition is forgotten."""
+        if (before := self._pasts.get(partition)) is not None:
+            # Whoever still delivers for it does so for an account that is no more.
+            before.lane.stop()
+            self._stops += 1
         past = _Past(Lane(partition, self._clock))
         past.lane.excuses = _KNOWN
         past.spans.restore(offset, section)
@@ -166,9 +171,9 @@ class Backfill:
     # -- the lane itself
 
     async def run(self) -> None:
-        """Deliver what is left, until cancelled. A fault in headrace itself stands in `failure` afterwards."""
+        """Deliver what is left, until `end`. A fault in headrace itself stands in `failure` afterwards."""
         try:
-            while True:
+            while not self._ended:
                 await self._wanted.wait()
                 try:
                     async with self._open_reader() as reader:
@@ -177,7 +182,7 @@ class Backfill:
                 except KafkaUnavailable as error:
                     log.warning("the past waits: %s", error)
                     await self._clock.sleep(_RETRY_S)
-                if not self._spans():
+                if not self._spans() and not self._ended:
                     self._wanted.clear()
         except Exception as error:
             log.exception("a fault in headrace itself; the process ends, nothing of this is committed")
@@ -198,6 +203,11 @@ class Backfill:
             _, late = await asyncio.wait(running, timeout=drain_s)
             for task in late:
                 task.cancel()
+
+    def end(self) -> None:
+        """Let `run` return. Cancelling it alone would not do: aiokafka keeps a cancellation to itself at times."""
+        self._ended = True
+        self._wanted.set()
 
     def interrupt_waiting(self) -> None:
         """After an exchange of the delivery: lanes between two attempts begin anew with it at once."""
@@ -259,7 +269,7 @@ class Backfill:
         }
 
     def _spans(self) -> dict[int, Any]:
-        if self._halted:
+        if self._halted or self._ended:
             return {}
         return {number: past.spans.first for number, past in self._pasts.items() if past.spans}
 

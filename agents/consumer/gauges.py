@@ -34,7 +34,10 @@ class Gauges:
         self._state = telemetry.gauge(catalogue.AGENT_STATE)
 
     async def measure(self, app: Any, lanes: Mapping[Any, Lane], backfill: Backfill, clock: Clock) -> None:
-        """Ask the broker where the partitions end, at most ASK_S. While no broker answers the last lag stands.
+        """Ask the broker where the partitions end, at most ASK_S.
+
+        While no broker answers the last lag stands, and while partitions are dealt: nothing is ours then, which would
+        look like no lag.
 
         What a fetch brought along as the end would not do: a partition whose lane is full is not fetched.
         """
@@ -45,11 +48,14 @@ class Gauges:
         state, _, _ = overall([*lanes.values(), *backfill.lanes])
         for each in State:
             self._state.labels(self._backend, str(each)).set(each is state)
+        dealt = app.consumer.dealt
         try:
             async with asyncio.timeout(ASK_S):
                 ends = await app.consumer.highwaters(*app.consumer.assignment())
                 level = await self._read_up(app, ends, lanes)
         except (TimeoutError, KafkaError):
+            return
+        if dealt is None or dealt != app.consumer.dealt:
             return
         behind = {
             tp.partition: 0 if tp.partition in level else self._behind(app, tp, end, lanes.get(tp))

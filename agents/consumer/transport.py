@@ -23,6 +23,7 @@ is pinned, and tests/unit/agents/consumer/test_faust_guards.py fails when one of
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,12 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
     _dealing = False
     _dealt = 0
     _placed = -1
+    _placing: asyncio.Lock | None = None
+
+    @property
+    def dealt(self) -> int | None:
+        """Which dealing of partitions this is; None while they are dealt, until each has its place."""
+        return self._dealt if self.placed else None
 
     @property
     def placed(self) -> bool:
@@ -84,10 +91,12 @@ class CommittedConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is unty
 
         Only what was dealt is placed: until then the old assignment is still there to be asked for.
         """
-        while not self._dealing and self._placed != self._dealt:
-            dealt = self._dealt
-            await self._place()
-            self._placed = dealt
+        self._placing = self._placing or asyncio.Lock()
+        async with self._placing:  # asked for by two at once, it is done once
+            while not self._dealing and self._placed != self._dealt:
+                dealt = self._dealt
+                await self._place()
+                self._placed = dealt
         positions = self.transport.commits.positions
         starts = {tp: positions.get(tp.partition) for tp in self.assignment()}
         await self._thread.begin(starts)

@@ -240,6 +240,30 @@ async def test_what_was_read_before_partitions_were_dealt_anew_is_not_sent(rig):
     assert past.sent == ["r6=6", "r7=7", "r8=8", "r9=9"]
 
 
+async def test_it_ends_although_a_cancellation_is_swallowed(rig):
+    """aiokafka does that where it is cancelled while it connects."""
+    topic = Topic({P: 100})
+    past = Past(rig, topic)
+    past.restore(P, 50, (0, 10))
+    entered, original = asyncio.Event(), topic.read
+
+    async def deaf(spans: Mapping[int, Span]) -> dict[int, Chunk]:
+        entered.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+        return await original(spans)
+
+    topic.read = deaf  # type: ignore[method-assign]
+    async with asyncio.timeout(20):
+        async with past.running():
+            await entered.wait()
+            await past.backfill.finish(1.0)
+            past.backfill.end()
+    assert past.sent == []
+
+
 async def test_a_lane_between_two_attempts_ends_when_it_is_told_to():
     rig = Rig(lambda body: Retry("away"))
     past = Past(rig, Topic({P: 100}))

@@ -21,12 +21,15 @@ class Consumer:
 
     def __init__(self, end: int, at: int) -> None:
         self.end, self.at = end, at
+        self.dealt: int | None = 1
+        self.dealings: list[int | None] = []  # what it is by the time of the answer
         self._committed_offset = {PLACE: 5}
 
     def assignment(self) -> set[TP]:
         return {PLACE}
 
     async def highwaters(self, *places: TP) -> dict[TP, int]:
+        self.dealt = self.dealings.pop() if self.dealings else self.dealt
         return dict.fromkeys(places, self.end)
 
     async def position(self, tp: TP) -> int:
@@ -72,3 +75,13 @@ async def test_what_is_in_hand_or_was_not_read_yet_is_lag() -> None:
     setting.lane.oldest_s = None
     setting.consumer.at = 9
     assert [await setting.lag(), await setting.lag()] == [5, 5]
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 1), (1, None), (1, 2)])
+async def test_while_partitions_are_dealt_the_last_lag_stands(before: int | None, after: int | None) -> None:
+    setting = Setting(end=10, at=5, done=5)
+    assert await setting.lag() == 5
+    setting.consumer.end, setting.consumer.dealt, setting.consumer.dealings = 7, before, [after]
+    assert await setting.lag() == 5
+    setting.consumer.dealt = 2
+    assert await setting.lag() == 2

@@ -82,6 +82,19 @@ async def test_a_look_in_the_middle_of_a_rebalance_does_not_stand_for_its_end(co
     assert consumer.places == ["first", "second"]
 
 
+async def test_an_assignment_that_two_ask_for_at_once_is_placed_once(consumer):
+    """What travels with commits would be restored twice, the second time under those who work with the first."""
+    await dealt(consumer, "first")
+    consumer.looked.clear()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(consumer.perform_seek())
+        await consumer.looking.wait()
+        tasks.create_task(consumer.perform_seek())
+        await asyncio.sleep(0)
+        consumer.looked.set()
+    assert consumer.places == ["first"]
+
+
 async def test_a_look_that_was_overtaken_by_a_rebalance_is_repeated(consumer):
     await dealt(consumer, "first")
     consumer.looked.clear()
