@@ -87,7 +87,9 @@ async def test_a_duration_ago_is_a_time(kafka, kafka_prefix, feed):
 
 async def test_an_offset_that_is_there_is_never_moved_and_no_other_is_added(kafka, kafka_prefix, feed):
     await feed.write(3)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.brokers, group_id=group(kafka_prefix, "b"))
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka.brokers, group_id=group(kafka_prefix, "b"), enable_auto_commit=False
+    )
     await consumer.start()
     consumer.assign([TopicPartition(feed.topic, 1)])
     await consumer.commit({TopicPartition(feed.topic, 1): OffsetAndMetadata(1, "ours")})
