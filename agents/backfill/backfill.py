@@ -17,6 +17,7 @@ from agents.backfill.reader import PastReader
 from agents.backfill.spans import Spans
 from agents.content.batch import Record
 from agents.lanes.lane import Interrupted, Lane, State
+from agents.offline.reading import record_of
 from pipeline.clients.profiles import DUPLICATE
 from pipeline.telemetry import catalogue
 from topics.errors import KafkaUnavailable
@@ -295,7 +296,7 @@ class Backfill:
             )
             self._ledger.partition(partition).past_lost(start, end)
             self._account(past, end)
-        records = [_record(one) for one in chunk.records]
+        records = [record_of(one) for one in chunk.records]
         self._note()
         try:
             async with self._slots:
@@ -368,16 +369,3 @@ class Backfill:
 
     def _show(self, partition: int) -> None:
         self._left.labels(self._backend, str(partition)).set(self.left(partition))
-
-
-def _record(message: Any) -> Record:
-    return Record(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        value=message.value or b"",
-        headers=dict(message.headers),
-        timestamp_s=message.timestamp / 1000,
-        seen_before=True,  # another owner may have had it before us
-    )

@@ -7,11 +7,12 @@ places, so a place that retention has overtaken shows as a hole in front of the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.offline.reading import Connected
 from topics.errors import KafkaUnavailable
 
 if TYPE_CHECKING:
@@ -35,34 +36,14 @@ class Chunk:
     records: list[Any] = field(default_factory=list)
 
 
-class PastReader:
-    """Use as ``async with``; raises KafkaUnavailable."""
+class PastReader(Connected):
+    """Of one topic. Use as ``async with``; raises KafkaUnavailable."""
 
     def __init__(self, topic: str, brokers: Sequence[str], security: Mapping[str, Any]) -> None:
+        super().__init__(brokers, security, fetch_bytes=4 * _MIB)
         self._topic = topic
-        self._brokers = ",".join(brokers)
         self._assigned: set[int] = set()
         self._next: dict[int, int] = {}
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=list(brokers),
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_bytes=4 * _MIB,
-            max_partition_fetch_bytes=_MIB,
-            **security,
-        )
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._consumer.start()
-        except (KafkaError, OSError) as error:
-            await self._consumer.stop()
-            raise KafkaUnavailable(f"no Kafka answers at {self._brokers}: {error}") from None
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
 
     async def read(self, spans: Mapping[int, Span]) -> dict[int, Chunk]:
         """By partition what comes next in its span, as far as Kafka hands it over now; none for which it gave nothing.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.content.batch import Record
 from topics.errors import HeadraceError, KafkaUnavailable
 
 if TYPE_CHECKING:
@@ -41,17 +42,19 @@ class Span:
 Spans = dict[TopicPartition, Span]
 
 
-class Reader:
-    """Committed records of given spans. Use as ``async with``; raises KafkaUnavailable."""
+class Connected:
+    """A consumer of no group that reads committed records. Use as ``async with``; raises KafkaUnavailable."""
 
-    def __init__(self, brokers: Sequence[str], security: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, brokers: Sequence[str], security: Mapping[str, Any] | None = None, *, fetch_bytes: int = 8 * _MIB
+    ) -> None:
         self._brokers = ",".join(brokers)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=list(brokers),
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             enable_auto_commit=False,
-            fetch_max_bytes=8 * _MIB,
+            fetch_max_bytes=fetch_bytes,
             max_partition_fetch_bytes=_MIB,
             **(security or {}),
         )
@@ -66,6 +69,10 @@ class Reader:
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
+
+
+class Reader(Connected):
+    """Committed records of given spans."""
 
     async def spans(self, topic: str, since_ms: int | None = None, until_ms: int | None = None) -> Spans:
         """What a topic holds now, from the first record at or after `since_ms` to the first at or after `until_ms`.
@@ -123,3 +130,17 @@ class Reader:
             for place in [place for place, span in left.items() if await self._consumer.position(place) >= span.end]:
                 del left[place]
                 self._consumer.pause(place)
+
+
+def record_of(message: Any) -> Record:
+    """As the agent's own lanes take it. Whoever reads without a group cannot know whether the backend had it before."""
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value or b"",
+        headers=dict(message.headers),
+        timestamp_s=message.timestamp / 1000,
+        seen_before=True,
+    )

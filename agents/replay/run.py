@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from agents.content.batch import Record
 from agents.content.cut import Cut, Range
 from agents.content.selecting import Selector
-from agents.offline.reading import Reader
+from agents.offline.reading import Reader, record_of
 from agents.replay import jobs
 from agents.replay.jobs import State
 
@@ -123,7 +123,7 @@ class Replay:
         chunk: _Chunk = defaultdict(list)
         held = records = items = 0
         async for message in self._reader.records(spans):
-            record = self._cut.apply(_record(message))
+            record = self._cut.apply(record_of(message))
             chunk[message.partition].append((message.offset, record))
             records += 1
             if record is not None:
@@ -158,19 +158,6 @@ async def watch_for_stop(
         return
     finally:
         await consumer.stop()
-
-
-def _record(message: Any) -> Record:
-    return Record(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        key=message.key,
-        value=message.value or b"",
-        headers=dict(message.headers),
-        timestamp_s=message.timestamp / 1000,
-        seen_before=True,  # the backend may have had it: a duplicate is no news
-    )
 
 
 def _items(record: Record) -> int:
