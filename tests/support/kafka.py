@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from pipeline.devbroker.server import EmbeddedKafka
 from topics.errors import BrokerFailed
@@ -79,6 +80,10 @@ class KafkaPeer:
     async def akill9(self) -> None:
         await asyncio.wrap_future(self._call(self._die()))
 
+    def forget(self, prefix: str) -> None:
+        """Remove the topics whose names begin with `prefix`: a run makes 12,000 partitions, more than a small heap holds."""
+        self._call(self._forget(prefix)).result()
+
     def close(self) -> None:
         """End it for good, with the thread."""
         self.kill9()  # the data is nobody's any more: no need to be tidy
@@ -89,6 +94,16 @@ class KafkaPeer:
     async def _die(self) -> None:
         self._broker.kill()
         await self._broker.stop()
+
+    async def _forget(self, prefix: str) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.brokers)
+        await admin.start()
+        try:
+            topics = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
+            if topics:
+                await admin.delete_topics(topics)
+        finally:
+            await admin.close()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -112,7 +127,7 @@ def running_kafka(data_dir: Path, **options) -> Iterator[KafkaPeer]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaPeer]:
     """The broker of this test run. Never stop it: `private_kafka` is for that."""
-    yield from running_kafka(tmp_path_factory.mktemp("kafka"))
+    yield from running_kafka(tmp_path_factory.mktemp("kafka"), heap_mb=640)
 
 
 @pytest.fixture
@@ -122,7 +137,11 @@ def private_kafka(tmp_path: Path) -> Iterator[KafkaPeer]:
 
 
 @pytest.fixture
-def kafka_prefix(request: pytest.FixtureRequest) -> str:
-    """A prefix for topics and groups that no other test has."""
+def kafka_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A prefix for topics and groups that no other test has; the topics go with the test."""
     name = re.sub(r"[^a-zA-Z0-9]+", "_", request.node.name)[:40]
-    return f"{name}_{uuid.uuid4().hex[:8]}."
+    prefix = f"{name}_{uuid.uuid4().hex[:8]}."
+    shared: KafkaPeer | None = request.getfixturevalue("kafka") if "kafka" in request.fixturenames else None
+    yield prefix
+    if shared is not None:
+        shared.forget(prefix)
