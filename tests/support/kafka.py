@@ -81,7 +81,7 @@ class KafkaPeer:
         await asyncio.wrap_future(self._call(self._die()))
 
     def forget(self, prefix: str) -> None:
-        """Remove the topics whose names begin with `prefix`: a run makes 12,000 partitions, more than a small heap holds."""
+        """Remove the topics that begin with `prefix`: all those of a run, 12,000 partitions, are too many for a heap."""
         self._call(self._forget(prefix)).result()
 
     def close(self) -> None:
