@@ -81,7 +81,7 @@ class KafkaPeer:
         await asyncio.wrap_future(self._call(self._die()))
 
     def forget(self, prefix: str) -> None:
-        """Remove the topics that begin with `prefix`: all those of a run, 12,000 partitions, are too many for a heap."""
+        """Remove the topics that begin with `prefix`: those of a whole run, 12,000 partitions, fill its heap."""
         self._call(self._forget(prefix)).result()
 
     def close(self) -> None:
