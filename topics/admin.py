@@ -146,6 +146,8 @@ def _compare(spec: TopicSpec, state: TopicState | None, brokers: str) -> list[Di
         differences.append(Difference(spec.name, "replication_factor", wanted, actual, remedy))
     for key, wanted in _settings(spec).items():
         actual = state.settings.get(key, "unknown")
+        if key == "retention.ms" and _keeps_longer(wanted, actual):
+            continue
         if actual != wanted:
             loss = _loss(spec, actual) if key == "retention.ms" else ""
             remedy = loss + (
@@ -154,6 +156,14 @@ def _compare(spec: TopicSpec, state: TopicState | None, brokers: str) -> list[Di
             )
             differences.append(Difference(spec.name, key, wanted, actual, remedy))
     return differences
+
+
+def _keeps_longer(wanted_ms: str, actual_ms: str) -> bool:
+    """What somebody lengthened, in an outage say, costs disk and loses nothing: no reason not to start."""
+    if not actual_ms.lstrip("-").isdigit():
+        return False
+    wanted, actual = int(wanted_ms), int(actual_ms)
+    return wanted >= 0 and (actual < 0 or actual > wanted)
 
 
 def _loss(spec: TopicSpec, retention_ms: str) -> str:

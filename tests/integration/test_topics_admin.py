@@ -72,6 +72,16 @@ async def test_every_mismatch_is_named_at_once_with_its_remedy(kafka, kafka_pref
     assert f"--entity-name {name} --add-config retention.ms=7200000" in text
 
 
+@pytest.mark.parametrize("longer_ms", [3_600_001, -1], ids=["longer", "for ever"])
+async def test_a_topic_that_keeps_its_records_longer_than_configured_is_taken_as_it_is(kafka, kafka_prefix, longer_ms):
+    wanted = _specs(kafka_prefix)
+    await ensure(kafka.brokers, [dataclasses.replace(wanted[0], retention_ms=longer_ms), *wanted[1:]])
+    await ensure(kafka.brokers, wanted)
+    assert await diff(kafka.brokers, wanted) == []
+    state = await describe(kafka.brokers, [wanted[0].name])
+    assert state[wanted[0].name].settings["retention.ms"] == str(longer_ms)
+
+
 async def test_a_control_topic_with_fewer_partitions_is_refused_with_the_command_that_mends_it(kafka, kafka_prefix):
     wanted = _specs(kafka_prefix)
     await ensure(kafka.brokers, [dataclasses.replace(wanted[-1], partitions=1)])
@@ -82,7 +92,7 @@ async def test_a_control_topic_with_fewer_partitions_is_refused_with_the_command
 async def test_nothing_is_created_while_another_topic_is_wrong(kafka, kafka_prefix):
     wanted = _specs(kafka_prefix)
     await ensure(kafka.brokers, wanted[:1])
-    wrong = (dataclasses.replace(wanted[0], retention_ms=1), *wanted[1:])
+    wrong = (dataclasses.replace(wanted[0], retention_ms=7_200_000), *wanted[1:])
     with pytest.raises(TopicMismatch):
         await ensure(kafka.brokers, wrong)
     assert set(await describe(kafka.brokers, [spec.name for spec in wanted])) == {wanted[0].name}
