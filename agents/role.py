@@ -278,6 +278,7 @@ class AgentRole:
             if intake.assigned and not told and self._clock.monotonic() >= measure_at:
                 measure_at = self._clock.monotonic() + MEASURE_S
                 heap.used(LARGE_BYTES)  # bodies are large, and gone by now
+                await intake.leap_over_trouble()
                 await self._gauges.measure(app, intake.lanes, backfill, self._clock)
                 instruments = intake.delivery.instruments
                 await self._lookout.look(app, intake.lanes, self._commits.positions, backfill.waiting, instruments)

@@ -130,6 +130,7 @@ class Backfill:
             self._stops += 1
         past = _Past(Lane(partition, self._clock))
         past.lane.excuses = _KNOWN
+        past.lane.past = True
         past.spans.restore(offset, section)
         self._pasts[partition] = past
         self._halted = False

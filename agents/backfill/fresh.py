@@ -1,4 +1,8 @@
-"""How a live lane that has fallen behind leaps to the end of its partition, and leaves what is between for later."""
+"""How a live lane that has fallen behind leaps to the end of its partition, and leaves what is between for later.
+
+It does so before it begins with old records, and in trouble between two attempts: what it has tried in vain until it
+was old would otherwise be first when the backend is back.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.errors import KafkaError
 
+from agents.lanes.lane import State
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from faust.types import TP
 
@@ -29,12 +35,8 @@ async def leap(
     first, last = events[0].message, events[-1].message
     if not backfill.wants(tp.partition, first.timestamp):
         return False
-    try:
-        async with asyncio.timeout(_ASK_S):
-            end = (await app.consumer.highwaters(tp))[tp]
-    except (TimeoutError, KafkaError):
-        return False
-    if end <= last.offset + 1 or not ours():
+    end = (await _ends(app, [tp])).get(tp)
+    if end is None or end <= last.offset + 1 or not ours():
         return False
     try:
         await app.consumer.seek_wait({tp: end})
@@ -48,3 +50,32 @@ async def leap(
     lane.next_offset = end
     backfill.leave(tp.partition, first.offset, end, first.timestamp)
     return True
+
+
+async def let_go(app: Any, backfill: Backfill, lanes: Mapping[TP, Lane]) -> None:
+    """Let the lanes that have tried old records in vain come back from their delivery: they will leap.
+
+    Only where there are newer records, and where no part of what is in hand has its outcome: it would come twice.
+    Cancelling is safe.
+    """
+
+    def stuck(tp: TP) -> bool:
+        lane = lanes[tp]
+        in_trouble = lane.state in (State.RETRYING, State.PAUSED) and not lane.begun
+        return in_trouble and lane.oldest_s is not None and backfill.wants(tp.partition, lane.oldest_s)
+
+    found = [tp for tp in lanes if stuck(tp)]
+    for tp, end in (await _ends(app, found)).items() if found else ():
+        last = lanes[tp].last_offset if tp in lanes else None
+        if last is not None and end > last + 1 and stuck(tp):
+            lanes[tp].begin_anew()
+
+
+async def _ends(app: Any, tps: Sequence[TP]) -> Mapping[TP, int]:
+    """Where the partitions end; nothing while Kafka does not say it."""
+    try:
+        async with asyncio.timeout(_ASK_S):
+            found: Mapping[TP, int] = await app.consumer.highwaters(*tps)
+    except (TimeoutError, KafkaError):
+        return {}
+    return found

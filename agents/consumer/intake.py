@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from agents.backfill.fresh import leap
+from agents.backfill.fresh import leap, let_go
 from agents.content.batch import Record
 from agents.lanes.lane import Interrupted, Lane, State
 from agents.ledger.commits import Watcher
@@ -47,7 +47,7 @@ class Intake(Watcher):
         self._clock = clock
         self._pace_s = pace_s
         self._drain_s = drain_s
-        self._busy: dict[TP, asyncio.Task[None]] = {}
+        self._busy: dict[TP, asyncio.Task[bool]] = {}
         self._commits: Commits = app.transport.commits
         self._commits.watch(self)
         self.backfill: Backfill | None = None
@@ -90,13 +90,10 @@ class Intake(Watcher):
             holder.horizon = self._app.consumer.highwater(holder.tp) or 0
             lane.resume()
         wanted = [event for event in events if lane.wants(event.message.offset)]
-        if wanted and await self._leap(holder, lane, wanted):
-            wanted = []
-        records = [self._record(event, holder.horizon) for event in wanted]
-        if records:
-            lane.oldest_s = records[0].timestamp_s
+        while wanted and not await self._leap(holder, lane, wanted):
             holder.started_s = self._clock.monotonic()
-            await self._process(holder, lane, records)
+            unfinished = await self._process(holder, lane, [self._record(event, holder.horizon) for event in wanted])
+            wanted = [event for event in wanted if lane.wants(event.message.offset)] if unfinished else []
         for event in events:
             if lane.wants(event.message.offset):
                 break  # cut off: this one and all after it come again
@@ -111,35 +108,44 @@ class Intake(Watcher):
             self._app, self.backfill, holder.tp, lane, wanted, ours=lambda: self._fresh(first) and not lane.stopped
         )
 
-    async def _process(self, holder: _Holder, lane: Lane, records: list[Record]) -> None:
-        """Work until all is settled, or it is cut. A task of its own, so that it can be cut without the actor."""
+    async def leap_over_trouble(self) -> None:
+        """With fresh_first: what lanes have tried in vain until it was old is left for later. Cancelling is safe."""
+        if self.backfill is not None and self.backfill.policy.fresh_first:
+            await let_go(self._app, self.backfill, self.lanes)
+
+    async def _process(self, holder: _Holder, lane: Lane, records: list[Record]) -> bool:
+        """Work until all is settled, or it is cut. A task of its own, so that it can be cut without the actor.
+
+        Whether it was asked to begin anew with what is left.
+        """
         assert holder.tp is not None
+        lane.oldest_s, lane.last_offset = records[0].timestamp_s, records[-1].offset
         try:
             async with asyncio.TaskGroup() as group:
-                self._busy[holder.tp] = group.create_task(self._work(lane, records))
+                task = self._busy[holder.tp] = group.create_task(self._work(lane, records))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         finally:
             self._busy.pop(holder.tp, None)
-            lane.oldest_s = None
+            lane.oldest_s = lane.last_offset = None
             lane.show(State.IDLE)
+        return not task.cancelled() and task.result()
 
-    async def _work(self, lane: Lane, records: list[Record]) -> None:
+    async def _work(self, lane: Lane, records: list[Record]) -> bool:
         def settled(record: Record) -> None:
             lane.next_offset = record.offset + 1
             self._commits.moved(lane.partition, lane.next_offset)
 
-        while True:
-            delivery = self.delivery
-            try:
-                if self.backfill is not None:
-                    await self.backfill.admit(lane, records[-1].timestamp_s)
-                await delivery.process(lane, [record for record in records if lane.wants(record.offset)], settled)
-                return
-            except Interrupted:
-                if lane.stopped:
-                    return
-                lane.resume()  # a new configuration: what is left begins anew with it
+        try:
+            if self.backfill is not None:
+                await self.backfill.admit(lane, records[-1].timestamp_s)
+            await self.delivery.process(lane, records, settled)
+        except Interrupted:
+            if lane.stopped:
+                return False
+            lane.resume()  # another configuration, or a leap: what is left begins anew
+            return True
+        return False
 
     def _lane(self, event: Any, holder: _Holder) -> Lane:
         if holder.tp is None:
@@ -203,7 +209,7 @@ class Intake(Watcher):
         """The flow is suspended: let requests in flight end, cut the others, commit what has its outcome."""
         for tp in tps & self.lanes.keys():
             self.lanes[tp].stop()
-        running = {task for tp, task in self._busy.items() if tp in tps}
+        running: set[asyncio.Task[Any]] = {task for tp, task in self._busy.items() if tp in tps}
         if self.backfill is not None:
             running |= self.backfill.stop()
         if running:

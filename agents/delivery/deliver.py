@@ -167,6 +167,7 @@ class Deliverer:
         return outcome
 
     def _count(self, lane: Lane, pieces: list[Piece], unwritten: int) -> None:
+        lane.begun = True
         self._ledger.partition(lane.partition).deliver(pieces, unwritten, NOT_WRITTEN)
         if lane in self._troubled:
             self._troubled.discard(lane)
@@ -252,6 +253,7 @@ class Deliverer:
                 await lane.pause(backoff.next())
             else:
                 break
+        lane.begun = True
         self._ledger.partition(lane.partition).dead_letter(piece, reason)
         self._instruments.failed(lane, piece, reason)
         record = piece.record

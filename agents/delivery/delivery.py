@@ -149,8 +149,10 @@ class Delivery:
                 sent += len(request)
                 # The first record with a piece still to send has no outcome; all before it have.
                 settle(pieces[sent].record if sent < len(pieces) else None)
+                lane.begun = sent < len(pieces) and pieces[sent - 1].record is pieces[sent].record
             settle(None)
         finally:
+            lane.begun = False
             account.give_back(records[done:])
             self.instruments.ended(lane)
             await self._leave()

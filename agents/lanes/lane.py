@@ -42,7 +42,10 @@ class Lane:
         self.reason = ""
         self.since = clock.now()
         self.oldest_s: float | None = None  # Unix seconds of the oldest record in hand
+        self.last_offset: int | None = None  # of the newest record in hand
         self.next_offset: int | None = None  # everything below has an outcome
+        self.begun = False  # of the record at next_offset, or those after it, some items have an outcome
+        self.past = False  # delivers what was left for later: what is new goes first
         self.waiting = False  # between two attempts: nothing is in flight
         self.excuses = SEEN_BEFORE  # reasons to reject an item that may mean that it was sent before
         self._clock = clock

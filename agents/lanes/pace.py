@@ -1,7 +1,8 @@
 """How many requests a backend gets at once: one more after it has taken as many as may be, half when it has too many.
 
 A lane has at most one request in flight; this bounds them all together, within one process. Additive increase and
-multiplicative decrease find what a backend bears and leave room for its other senders (Chiu and Jain, 1989).
+multiplicative decrease find what a backend bears and leave room for its other senders (Chiu and Jain, 1989). What is
+new goes before the past where both wait for a turn, but for one turn in ten.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ WINDOW_S = 30.0
 SLOW_RATIO, SLOW_S = 5.0, 1.0
 """An answer that takes so many times as long as the best of late, and so long at all, tells of an overload too."""
 _LOOK_S = 1.0
+OVERTAKEN = 9
+"""So many turns in a row what is new takes while the past waits; the next is the past's."""
 
 
 class Pace:
@@ -32,30 +35,45 @@ class Pace:
         self.in_flight = 0
         self._clock = clock
         self._waiting: deque[Lane] = deque()
+        self._past: deque[Lane] = deque()
+        self._overtaken = 0
         self._calm_at_s = float("-inf")
         self._window_s = float("-inf")
         self._best_s = self._best_before_s = float("inf")
 
     async def enter(self, lane: Lane) -> None:
-        """Wait for a turn, first come first served. Raises Interrupted. Cancelling is safe. `leave` afterwards."""
-        while self.in_flight >= int(self.bound) or (self._waiting and self._waiting[0] is not lane):
-            if lane not in self._waiting:
-                self._waiting.append(lane)
-            try:
-                await lane.pause(_LOOK_S)
-            except BaseException:
-                self._waiting.remove(lane)
-                self._wake()
-                raise
-        if self._waiting and self._waiting[0] is lane:
-            self._waiting.popleft()
+        """Wait for a turn: what is new first, otherwise first come first served.
+
+        Raises Interrupted. Cancelling is safe. `leave` afterwards.
+        """
+        if self.in_flight >= int(self.bound) or self._waiting or self._past:
+            await self._turn(lane, self._past if lane.past else self._waiting)
         self.in_flight += 1
         self._wake()
+
+    async def _turn(self, lane: Lane, row: deque[Lane]) -> None:
+        row.append(lane)
+        try:
+            while self.in_flight >= int(self.bound) or self._next is not lane:
+                await lane.pause(_LOOK_S)
+        except BaseException:
+            row.remove(lane)
+            self._wake()
+            raise
+        row.popleft()
+        self._overtaken = self._overtaken + 1 if self._past and not lane.past else 0
+
+    @property
+    def _next(self) -> Lane | None:
+        """Whose turn it is."""
+        if self._past and (not self._waiting or self._overtaken >= OVERTAKEN):
+            return self._past[0]
+        return self._waiting[0] if self._waiting else None
 
     @property
     def wanted(self) -> int:
         """Requests in flight, and lanes that wait for a turn."""
-        return self.in_flight + len(self._waiting)
+        return self.in_flight + len(self._waiting) + len(self._past)
 
     def leave(self) -> None:
         """The request has its answer, or none."""
@@ -86,5 +104,5 @@ class Pace:
         self.bound = max(float(self.least), min(self.bound, float(max(self.in_flight, 1))) * factor)
 
     def _wake(self) -> None:
-        if self._waiting and self.in_flight < int(self.bound):
-            self._waiting[0].nudge()
+        if self.in_flight < int(self.bound) and (lane := self._next) is not None:
+            lane.nudge()

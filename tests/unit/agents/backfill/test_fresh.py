@@ -10,8 +10,8 @@ import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from agents.backfill.fresh import leap
-from agents.lanes.lane import Lane
+from agents.backfill.fresh import leap, let_go
+from agents.lanes.lane import Interrupted, Lane, State
 from pipeline.clock import SystemClock
 
 PLACE = TP("t", 3)
@@ -124,3 +124,65 @@ async def test_being_cancelled_leaves_nothing():
     with pytest.raises(asyncio.CancelledError):
         await tried(consumer, backfill)
     assert backfill.left == []
+
+
+def in_trouble(state: State = State.RETRYING, *, begun: bool = False) -> Lane:
+    """A lane that has tried the records 50 to 53 in vain."""
+    lane = Lane(3, SystemClock())
+    lane.oldest_s, lane.last_offset, lane.begun = 1050.0, 53, begun
+    lane.show(state)
+    return lane
+
+
+async def asked(lane: Lane, consumer: Consumer, *, wanted: bool = True) -> bool:
+    """Whether the lane is asked to come back."""
+    app = SimpleNamespace(consumer=consumer)
+    await let_go(app, Left(wanted), {PLACE: lane})  # type: ignore[arg-type]
+    try:
+        lane.check()
+    except Interrupted:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("state", [State.RETRYING, State.PAUSED])
+async def test_a_lane_that_tries_old_records_in_vain_is_let_go_where_newer_ones_wait(state):
+    assert await asked(in_trouble(state), Consumer(end=55))
+
+
+async def test_it_keeps_trying_while_nothing_newer_is_there():
+    assert not await asked(in_trouble(), Consumer(end=54))
+
+
+async def test_it_keeps_trying_what_is_not_old():
+    consumer = Consumer()
+    consumer.fails = AssertionError("Kafka is asked for nothing")
+    assert not await asked(in_trouble(), consumer, wanted=False)
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.DELIVERING])
+async def test_a_lane_that_is_not_in_trouble_is_left_alone(state):
+    assert not await asked(in_trouble(state), Consumer())
+
+
+async def test_what_has_its_outcome_in_part_is_finished_first():
+    """It would be delivered twice."""
+    assert not await asked(in_trouble(begun=True), Consumer())
+
+
+async def test_a_lane_that_is_out_of_trouble_by_the_answer_is_left_alone():
+    lane = in_trouble()
+
+    class Late(Consumer):
+        async def highwaters(self, *places: TP) -> dict[TP, int]:
+            lane.show(State.DELIVERING)
+            return await super().highwaters(*places)
+
+    assert not await asked(lane, Late())
+
+
+@pytest.mark.parametrize("fails", [KafkaError("away"), TimeoutError()])
+async def test_while_kafka_says_nothing_it_keeps_trying(fails):
+    consumer = Consumer()
+    consumer.fails = fails
+    assert not await asked(in_trouble(), consumer)

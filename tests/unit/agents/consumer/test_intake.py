@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
+from agents.backfill.backfill import STALE_S, Policy
 from agents.consumer.intake import Intake
 from agents.lanes.lane import State
 from agents.ledger.commits import Commits
-from pipeline.clients.outcome import Refused, Rejected, Retry
+from pipeline.clients.outcome import Delivered, Refused, Rejected, Retry
 from pipeline.clock import SystemClock
 from tests.unit.agents.builders import Rig, names, record, series
 
@@ -29,8 +30,16 @@ class Consumer:
         self.end = 0
         self.committed: list[dict] = []
 
+        self.sought: list[dict] = []
+
     def highwater(self, tp):
         return self.end
+
+    async def highwaters(self, *tps):
+        return dict.fromkeys(tps, self.end)
+
+    async def seek_wait(self, starts) -> None:
+        self.sought.append(starts)
 
     async def _commit(self, offsets) -> bool:
         self.committed.append(dict(offsets))
@@ -215,6 +224,17 @@ async def test_shutting_down_does_not_wait_for_a_backend_that_is_away():
         assert world.acks == []
 
 
+async def test_who_was_told_to_stop_does_not_begin_again():
+    async with World(lambda body: Refused("unauthorized", "")) as world:
+        process, begun = world.intake._process, []
+        world.intake._process = lambda *given: (begun.append(1), process(*given))[1]
+        world.put(0)
+        await world.until(lambda: world.state is State.PAUSED)
+        await world.app.on_before_shutdown.handler(world.app)
+        await asyncio.sleep(0.01)
+        assert begun == [1]
+
+
 async def test_other_partitions_are_not_touched_by_a_revoke():
     async with World() as world:
         world.put(0)
@@ -254,6 +274,53 @@ async def test_a_new_delivery_takes_over_what_the_old_one_could_not_deliver():
         assert [name for body in fresh.client.accepted for name in names(body)] == ["m0=1", "m1=1"]
 
 
+async def test_what_was_tried_until_it_was_old_is_left_for_later_and_what_is_new_goes():
+    async with World(lambda body: Retry("503")) as world:
+        backfill = with_backfill(world, age_s=0.0)
+        world.put(10, 11)
+        await world.until(lambda: world.state is State.RETRYING)
+        await world.intake.leap_over_trouble()
+        assert backfill.left == [], "nothing of it is old"
+        backfill.age_s = 3600.0
+        world.app.consumer.end = 15
+        await world.until(lambda: world.state is State.RETRYING)
+        await world.intake.leap_over_trouble()
+        await world.until(lambda: world.acks == [10, 11])
+        assert backfill.left == [(3, 10, 15)]
+        assert world.app.consumer.sought == [{TP3: 15}]
+        assert world.rig.account.summary()["pending"] == 0
+        backfill.age_s = 0.0
+        world.rig.client._script = lambda body: Delivered()
+        world.put(12, 15)
+        await world.until(lambda: world.acks == [10, 11, 12, 15])
+        assert world.delivered == ["m15=1"], "what was leapt over is not the lane's any more"
+
+
+async def test_without_fresh_first_a_lane_tries_for_as_long_as_it_takes():
+    async with World(lambda body: Retry("503")) as world:
+        backfill = with_backfill(world, age_s=3600.0, fresh_first=False)
+        world.app.consumer.end = 15
+        world.put(10, 11)
+        await world.until(lambda: len(world.rig.client.bodies) > 3)
+        await world.intake.leap_over_trouble()
+        tries = len(world.rig.client.bodies)
+        await world.until(lambda: len(world.rig.client.bodies) > tries + 3)
+        assert (backfill.left, world.acks) == ([], [])
+
+
+async def test_a_leap_that_cannot_be_made_after_all_begins_the_rest_anew():
+    async with World(lambda body: Retry("503")) as world:
+        backfill = with_backfill(world, age_s=3600.0)
+        world.app.consumer.end = 12  # nothing newer is there
+        world.put(10, 11)
+        await world.until(lambda: world.state is State.RETRYING)
+        world.lane.begin_anew()
+        world.rig.client._script = lambda body: Delivered()
+        await world.until(lambda: world.acks == [10, 11])
+        assert backfill.left == []
+        assert world.delivered == ["m10=1", "m11=1"]
+
+
 async def test_under_a_trickle_records_come_together_but_the_first_goes_at_once():
     world = World()
     world.intake._pace_s = 0.1
@@ -275,6 +342,33 @@ async def test_a_backlog_never_waits():
         await world.until(lambda: len(world.acks) == 20)
         world.put(*range(20, 40))
         await world.until(lambda: len(world.acks) == 40)
+
+
+class Left:
+    """A backfill that remembers what was left to it. `age_s`: of every record that is asked about."""
+
+    def __init__(self, age_s: float, fresh_first: bool) -> None:
+        self.policy = Policy(fresh_first=fresh_first)
+        self.age_s = age_s
+        self.left: list[tuple] = []
+
+    def wants(self, partition: int, timestamp_s: float) -> bool:
+        return self.policy.fresh_first and self.age_s > STALE_S
+
+    def leave(self, partition: int, start: int, end: int, timestamp_s: float) -> None:
+        self.left.append((partition, start, end))
+
+    async def admit(self, lane, newest_s: float) -> None:
+        pass
+
+    def stop(self) -> set:
+        return set()
+
+
+def with_backfill(world: World, *, age_s: float, fresh_first: bool = True) -> Left:
+    """Give the intake one before it has had any record."""
+    world.intake.backfill = found = Left(age_s, fresh_first)  # type: ignore[assignment]
+    return found
 
 
 def _slow(send, delay_s: float):

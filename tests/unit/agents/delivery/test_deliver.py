@@ -57,6 +57,29 @@ async def test_retries_go_on_until_the_backend_takes_it():
     assert ledger(rig)["delivered"] == 2
 
 
+async def test_a_lane_knows_when_what_is_in_hand_has_its_outcome_in_part():
+    """Then it must be finished: given to anybody else it would come twice."""
+    begun = []
+    rig = Rig([Delivered(), Delivered(), BAD, Delivered(), Delivered()], limits=Limits(max_items=4, split=True))
+    rig.client.hook = lambda: begun.append(rig.lane.begun)
+    await rig.process(record(many(4, 0), 4), record(many(6, 1), 6, offset=1), record(many(2, 2), 2, offset=2))
+    assert [len(names(body)) for body in rig.client.bodies] == [4, 4, 4, 2, 2]
+    assert begun == [False, False, True, True, True]
+    assert rig.lane.begun is False
+
+
+@pytest.mark.parametrize("script", [[BAD, Delivered(), Delivered()], [BAD, BAD, BAD, Delivered(), Delivered()]])
+async def test_so_it_does_while_a_request_is_divided_and_when_a_part_is_dead_lettered(script):
+    begun = []
+    rig = Rig(script)
+    rig.client.hook = lambda: begun.append((len(names(rig.client.bodies[-1])), rig.lane.begun))
+    await rig.process(record(many(4), 4))
+    sizes = [size for size, _ in begun]
+    assert sizes == ([4, 2, 2] if len(script) == 3 else [4, 2, 1, 1, 2])
+    first_after_an_outcome = 2 if len(script) == 3 else 3
+    assert [one for _, one in begun] == [number >= first_after_an_outcome for number in range(len(begun))]
+
+
 async def test_the_client_is_told_how_often_a_request_was_sent_before():
     rig = Rig([Retry("busy"), Retry("busy"), Retry("busy"), Delivered(), Retry("busy"), Delivered()])
     await rig.process(record(series("a", 1), 1))

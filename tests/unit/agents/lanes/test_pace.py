@@ -75,6 +75,49 @@ async def test_a_lane_that_is_stopped_gives_its_place_in_the_row_up(clock):
     assert pace.in_flight == 1
 
 
+async def turns(pace: Pace, live: int, past: int) -> list[str]:
+    """In what order so many lanes get a place that is one, the past asking first."""
+    order: list[str] = []
+    (holder,) = lanes(1)
+    await pace.enter(holder)
+
+    async def one(lane: Lane) -> None:
+        await pace.enter(lane)
+        order.append("past" if lane.past else "new")
+        await asyncio.sleep(0)
+        pace.leave()
+
+    async with asyncio.TaskGroup() as group:
+        for number, lane in enumerate(lanes(past + live)):
+            lane.past = number < past
+            group.create_task(one(lane))
+        await asyncio.sleep(0.01)
+        pace.leave()
+    return order
+
+
+async def test_what_is_new_goes_before_the_past_that_asked_first(clock):
+    assert await turns(Pace(clock, most=1), live=3, past=2) == ["new"] * 3 + ["past"] * 2
+
+
+async def test_the_past_has_one_turn_in_ten_however_much_is_new(clock):
+    found = await turns(Pace(clock, most=1), live=25, past=2)
+    assert [number for number, one in enumerate(found) if one == "past"] == [9, 19]
+
+
+async def test_the_past_waits_as_others_do_where_there_is_no_room(clock):
+    pace = Pace(clock, most=2)
+    await enter(pace, 2)
+    (late,) = lanes(1)
+    late.past = True
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(pace.enter(late))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert pace.wanted == 3
+        pace.leave()
+
+
 async def enter(pace: Pace, count: int) -> None:
     for lane in lanes(count):
         await pace.enter(lane)
