@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from agents.ledger import commits
 from agents.ledger.totals import Totals
+from agents.status.groups import Groups
 from topics import admin
 from topics.definitions import TopicNames, group
 from topics.errors import KafkaUnavailable
@@ -67,6 +68,7 @@ class Looking:
         self._admin = AIOKafkaAdminClient(
             bootstrap_servers=self._brokers, client_id="headrace-status", request_timeout_ms=_REQUEST_MS, **security
         )
+        self._groups = Groups(self._admin)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._brokers,
             client_id="headrace-status",
@@ -102,28 +104,24 @@ class Looking:
             if state is None:
                 return found
             found.retention = Retention.of(state.settings)
-            found.agents = await self._members(found.group)
+            found.agents = await self._groups.members(found.group)
             found.partitions = await self._partitions(found, state.partitions)
             await self._first_records(found)
         except (KafkaError, OSError, TimeoutError) as error:
             raise KafkaUnavailable(f"{found.topic}: its offsets cannot be read: {admin.why(error)}") from None
         return found
 
-    async def _members(self, name: str) -> int:
-        responses = await self._admin.describe_consumer_groups([name])
-        return sum(len(one[5]) for response in responses for one in response.groups)
-
     async def _partitions(self, found: FoundBackend, count: int) -> list[Found]:
         places = [TopicPartition(found.topic, number) for number in range(count)]
         starts = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
-        committed = await self._admin.list_consumer_group_offsets(found.group)
+        committed = await self._groups.committed(found.group)
         partitions = []
         for place in places:
             one = Found(place.partition, starts[place], ends[place])
             kept = committed.get(place)
-            if kept is not None and kept.offset >= 0:
-                read_committed(one, kept.offset, kept.metadata or "")
+            if kept is not None:
+                read_committed(one, kept.offset, kept.metadata)
             partitions.append(one)
         return partitions
 
