@@ -21,13 +21,13 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tests.peers import catalogue
 from tests.support.backends import Prometheus
+from tests.support.counting_targets import CountingTargets
 from tests.support.kafka import running_kafka
 from tests.support.process import Headrace, wait_for
 
@@ -44,48 +44,19 @@ BLOCK_S = 20
 BEGIN_S, SETTLE_S = 180.0, 60.0
 
 
-class Exporters:
+class Exporters(CountingTargets):
     """30 for each scraper: `/NAME/NUMBER` answers with a counter that counts how often it was asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.asked: dict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
-        exporters = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                with exporters._lock:
-                    exporters.asked[self.path] += 1
-                    count = exporters.asked[self.path]
-                body = f"# TYPE asked_total counter\nasked_total {count}\n".encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_given: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-            def handle_error(self, *_given: object) -> None:
-                """A scraper that ends leaves its connections: nothing to tell."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, path: str) -> str:
+        """One more."""
+        with self._lock:
+            self.asked[path] += 1
+            return f"# TYPE asked_total counter\nasked_total {self.asked[path]}\n"
 
     def counts(self, name: str) -> dict[str, int]:
         """How often each exporter of a scraper was asked."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tests.support.counting_targets import CountingTargets
 from tests.support.process import Headrace
 from tests.support.scraping import bits
 from topics.compression import decompress
@@ -22,44 +21,19 @@ from topics.record import RecordHeaders
 from topics.write_request import STALE_NAN_BITS
 
 
-class ManyTargets:
-    """One server that is as many targets as asked for: `/t/NUMBER`. Notes when each was fetched."""
+class ManyTargets(CountingTargets):
+    """`/t/NUMBER` answers with a count. Notes when each was fetched; `slow_s`: how long a path takes to answer."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.fetches: dict[str, list[float]] = defaultdict(list)
         self.slow_s: dict[str, float] = {}
-        many = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                many.fetches[self.path].append(time.time())
-                time.sleep(many.slow_s.get(self.path, 0.0))
-                body = f"# TYPE number gauge\nnumber {len(many.fetches[self.path])}\nother 1\n".encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_given: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 256
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, path: str) -> str:
+        """After its time."""
+        self.fetches[path].append(time.time())
+        time.sleep(self.slow_s.get(path, 0.0))
+        return f"# TYPE number gauge\nnumber {len(self.fetches[path])}\nother 1\n"
 
 
 def write_config(folder: Path, address: str, targets: int, *, interval: str = "1s") -> Path:
