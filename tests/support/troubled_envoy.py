@@ -111,7 +111,7 @@ class TroubledEnvoy(Envoy):
         self._get("/deaf", {"Content-Type": "application/grpc", "TE": "trailers"}, data=b"\0\0\0\0\0")
         with socket.create_connection(("127.0.0.1", self.client_port)) as client:
             client.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
-            self.deaf.wait_for_one_more()
+            self.deaf.wait_for(b"GET /slow ")
         return len(paths) + 3
 
     def _get(self, path: str, headers: dict[str, str], data: bytes | None = None) -> None:
@@ -133,8 +133,8 @@ class _Upstream:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self._held: list[socket.socket] = []
-        self._came = threading.Semaphore(0)
-        self._taken = 0
+        self._came = threading.Condition()
+        self._heard: list[bytes] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -147,17 +147,19 @@ class _Upstream:
 
     def _take(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while connection.recv(65536):
-                self._came.release()
+            while heard := connection.recv(65536):
+                with self._came:
+                    self._heard.append(heard)
+                    self._came.notify_all()
                 if self._closes:
                     break
         connection.close()
 
-    def wait_for_one_more(self) -> None:
-        """Until the request that is under way has come here."""
-        while self._came.acquire(blocking=False):
-            pass
-        assert self._came.acquire(timeout=PATIENCE_S), "the request never came"
+    def wait_for(self, beginning: bytes) -> None:
+        """Until a request that begins so has come here."""
+        with self._came:
+            came = self._came.wait_for(lambda: any(one.startswith(beginning) for one in self._heard), PATIENCE_S)
+        assert came, f"{beginning!r} never came"
 
     def close(self) -> None:
         """No more connections."""
