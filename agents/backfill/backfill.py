@@ -305,6 +305,7 @@ class Backfill:
         except Interrupted:
             return
         self._account(past, chunk.upto)
+        self._commits.cover.ask(partition)  # under way while more is read
 
     async def _work(self, past: _Past, records: Sequence[Record]) -> None:
         def settled(record: Record) -> None:

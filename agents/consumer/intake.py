@@ -80,6 +80,7 @@ class Intake(Watcher):
         """One batch: gather, process, acknowledge."""
         first = await queue.get()
         lane = self._lane(first, holder)
+        self._commits.cover.ask(lane.partition)
         await self._keep_pace(holder, queue)
         events = [event for event in self._gather(first, queue) if self._fresh(event)]
         if not events:

@@ -145,6 +145,7 @@ class Delivery:
             pieces = await self._prepare(lane, records)
             sent = 0
             for request in requests(pieces, self.size):
+                await self._ledger.covered(lane)
                 await self._deliverer.deliver(lane, request)
                 sent += len(request)
                 # The first record with a piece still to send has no outcome; all before it have.

@@ -131,6 +131,9 @@ class PartitionLedger:
 
     def encode(self, offset: int) -> dict[str, Any]:
         """What is true of everything below `offset`."""
+        if not self._waiting or self._waiting[-1].offset < offset:
+            # All that is settled, as nearly always: it is added up already.
+            return {**self.totals.encode(), "producers": self._producers.encode()}
         totals, producers = self._base.copy(), self._base_producers.copy()
         for entry in self._waiting:
             if entry.offset >= offset:

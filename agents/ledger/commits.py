@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import orjson
 
+from agents.ledger.cover import Cover
+
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
@@ -68,12 +70,13 @@ class Watcher:
 class Commits:
     """One per agent process. `positions`: by partition, the offset below which everything has its outcome, or is in
     the keeping of a section (a backfill): what a commit may say. `log`: which topic the offsets are of, by its id;
-    empty when nobody says.
+    empty when nobody says. `cover`: what of it no commit has said yet, and who waits for that.
     """
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
         self.log = ""
+        self.cover = Cover()
         self._sections: dict[str, _Section] = {}
         self._watchers: list[Watcher] = []
         self._floors: dict[int, int] = {}
@@ -102,6 +105,7 @@ class Commits:
     def metadata(self, partition: int, offset: int) -> str:
         """What is to be committed beside `offset`, which meets a request; empty when no section has anything to say."""
         self._requested.discard(partition)
+        self.cover.saying(partition, everything=offset >= self.positions.get(partition, 0))
         found = {name: one.encode(partition, offset) for name, one in self._sections.items()}
         found = {name: section for name, section in found.items() if section is not None}
         if not found:
@@ -135,6 +139,12 @@ class Commits:
     def request(self, partition: int) -> None:
         """Commit soon although the offset has not moved: what a section says of it has changed."""
         self._requested.add(partition)
+        self.cover.changed(partition)
+
+    @property
+    def unsaid(self) -> dict[int, int]:
+        """The partitions of which there is more to say than Kafka has confirmed, and their positions."""
+        return {number: offset for number, offset in self.positions.items() if self.cover.unsaid(number)}
 
     @property
     def requested(self) -> dict[int, int]:
@@ -151,6 +161,7 @@ class Commits:
         for gone in gone_ones:
             self.positions.pop(gone, None)
             self._floors.pop(gone, None)
+            self.cover.forget(gone)
             for one in self._watchers:
                 one.lost(gone)
 
@@ -172,6 +183,9 @@ class Commits:
             # What is committed and settled since is known, unless Kafka has less than it has confirmed.
             self.positions[partition] = offset if floor is not None and floor > offset else max(offset, known)
             self._floors[partition] = offset
+        self.cover.forget(partition)
+        if self.positions.get(partition, offset) != offset:
+            self.cover.changed(partition)
         for name, one in self._sections.items():
             one.restore(partition, offset, found.get(name) if not keep or name == keep else None)
 
@@ -187,7 +201,7 @@ class Commits:
         """See `Watcher`. Soon committed, at `end`."""
         for one in self._watchers:
             one.incident(partition, kind, start, end)
-        self._requested.add(partition)
+        self.request(partition)
 
     def overtaken(self, partition: int, start: int, end: int) -> None:
         """See `Watcher`."""
@@ -198,6 +212,7 @@ class Commits:
         """Everything below `offset` has its outcome, or is in the keeping of a section."""
         if offset > self.positions.get(partition, -1):
             self.positions[partition] = offset
+            self.cover.changed(partition)
 
     def at_least(self, partition: int, offset: int) -> None:
         """What is said of the partition holds for commits at `offset` and above alone."""
@@ -210,5 +225,6 @@ class Commits:
     def confirmed(self, partition: int, offset: int) -> None:
         """Kafka has the commit of `offset` and what was encoded for it."""
         self.at_least(partition, offset)
+        self.cover.said(partition)
         for one in self._watchers:
             one.confirmed(partition, offset)

@@ -18,6 +18,7 @@ from agents.ledger.totals import Incident, Totals
 
 if TYPE_CHECKING:
     from agents.ledger.commits import Commits
+    from agents.ledger.cover import Waiting
     from pipeline.clock import Clock
     from pipeline.telemetry.metrics import Telemetry
 
@@ -64,6 +65,11 @@ class Ledger(Watcher):
             found.add(account.seen())
             pending += account.pending
         return found.shown(pending)
+
+    async def covered(self, lane: Waiting) -> None:
+        """Before a request of the lane: what came of its last one is in a commit. See `Cover.wait`."""
+        if self._commits is not None:
+            await self._commits.cover.wait(lane)
 
     # What the commits tell: see `agents.ledger.commits.Watcher`.
 

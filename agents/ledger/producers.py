@@ -17,7 +17,7 @@ from topics.errors import CorruptMessage
 from topics.wire import read_varint, varint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PRODUCERS_KEPT: Final = 200
 """Of each partition; the least recently seen are forgotten."""
@@ -74,6 +74,7 @@ class Producers:
 
     def __init__(self, known: Mapping[int, Seen] | None = None) -> None:
         self.known: dict[int, Seen] = dict(known or {})
+        self._packed: dict[int, tuple[Seen, bytes]] = {}  # as they were encoded last: most have not moved since
 
     def copy(self) -> Producers:
         """Another one that knows the same."""
@@ -100,7 +101,16 @@ class Producers:
 
     def encode(self) -> str:
         """In a few bytes each, as text."""
-        return _text(self.known)
+        packed = self._packed
+        if len(packed) > 2 * PRODUCERS_KEPT:
+            packed.clear()
+        parts = []
+        for key, seen in self.known.items():
+            found = packed.get(key)
+            if found is None or found[0] is not seen:
+                found = packed[key] = (seen, _pack(key, seen))
+            parts.append(found[1])
+        return _base64(parts)
 
     @classmethod
     def decode(cls, text: object) -> Producers:
@@ -139,8 +149,11 @@ def _compare(last: Seen, found: Mark) -> Finding:
 
 
 def _text(known: Mapping[int, Seen]) -> str:
-    packed = b"".join([_pack(key, seen) for key, seen in known.items()])
-    return b64encode(packed).rstrip(b"=").decode()
+    return _base64([_pack(key, seen) for key, seen in known.items()])
+
+
+def _base64(parts: Iterable[bytes]) -> str:
+    return b64encode(b"".join(parts)).rstrip(b"=").decode()
 
 
 def _pack(key: int, seen: Seen) -> bytes:

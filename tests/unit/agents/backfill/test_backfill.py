@@ -402,3 +402,18 @@ async def test_rather_no_ledger_beside_an_offset_than_no_past(rig):
     kept = decode(past.commits.metadata(P, 50))
     assert kept["backfill"] == {"spans": [[0, 4], [7, 9]]}
     assert "ledger" not in kept
+
+
+async def test_the_next_request_of_the_past_waits_for_the_commit_of_the_last(rig):
+    past = Past(rig, Topic({P: 100}))
+    past.commits.cover.serve(lambda: "")
+    past.restore(P, 50, (3, 7))
+    async with past.running():
+        await past.until(lambda: past.topic.reads == 2)
+        await asyncio.sleep(0.02)
+        assert past.sent == ["r3=3", "r4=4"]
+        assert past.commits.cover.wanted.is_set()
+        assert decode(past.commits.metadata(P, 50))["backfill"] == {"spans": [[5, 7]]}
+        past.commits.confirmed(P, 50)
+        await past.until(lambda: not past.backfill.left(P))
+    assert past.sent == [f"r{offset}={offset}" for offset in range(3, 7)]

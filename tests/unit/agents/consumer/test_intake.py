@@ -381,3 +381,15 @@ def _slow(send, delay_s: float):
 
 async def _fault(lane, records, settled) -> None:
     raise ZeroDivisionError
+
+
+async def test_a_lane_with_more_to_send_asks_for_the_commit_of_what_it_has_sent():
+    async with World() as world:
+        commits = world.app.transport.commits
+        commits.cover.serve(lambda: "")
+        world.put(0)
+        await world.until(lambda: world.acks == [0])
+        assert not commits.cover.wanted.is_set()  # nothing follows: the clock will do
+        world.put(1)
+        await world.until(lambda: world.acks == [0, 1])
+        assert commits.cover.wanted.is_set()

@@ -6,6 +6,7 @@ And what was dealt to others is not committed any more.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -138,3 +139,93 @@ async def test_a_commit_of_what_is_not_ours_any_more_is_nothing_to_fail_of(ours,
     offsets = {TP("t", number): OffsetAndMetadata(7, "") for number in range(2)}
     assert await Thread()._commit(offsets) == taken
     assert client.committed == [TopicPartition("t", one.partition) for one in taken]
+
+
+class Kafka(Thread):
+    """Takes commits one at a time, when it is let."""
+
+    def __init__(self) -> None:
+        self.taken: list[dict[int, int]] = []
+        self.let = asyncio.Semaphore(0)
+        self.at_once = 0
+
+    async def commit(self, offsets: dict[TP, OffsetAndMetadata]) -> frozenset[TP]:
+        assert not self.at_once
+        self.at_once += 1
+        await self.let.acquire()
+        self.at_once -= 1
+        self.taken.append({tp.partition: one.offset for tp, one in offsets.items()})
+        return frozenset(offsets)
+
+
+@pytest.fixture
+async def committing(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Consumer]:
+    """A consumer of three partitions at 10, which commits when it is asked."""
+    commits = consumer.transport.commits
+    consumer._thread = Kafka()
+    monkeypatch.setattr(Consumer, "assignment", lambda self: {TP("t", number) for number in range(3)})
+    monkeypatch.setattr(Consumer, "should_stop", False)
+    consumer.transport.contact = type("Contact", (), {"away": ""})()
+    commits.deal(range(3))
+    for number in range(3):
+        commits.restore(number, 10, "")
+        commits.begins(number, 10)
+    await dealt(consumer, "all")
+    await consumer.perform_seek()
+    task = asyncio.get_running_loop().create_task(Consumer._commit_when_asked.fun(consumer))
+    await asyncio.sleep(0)
+    yield consumer
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def settled(kafka: Kafka, number: int) -> None:
+    async with asyncio.timeout(5):
+        while len(kafka.taken) < number:
+            await asyncio.sleep(0)
+
+
+async def test_who_asks_while_a_commit_is_under_way_is_served_by_the_next_with_all_others(committing):
+    commits, kafka = committing.transport.commits, committing._thread
+    commits.moved(0, 11)
+    commits.moved(1, 15)
+    commits.cover.ask(0)
+    async with asyncio.timeout(5):
+        while not kafka.at_once:
+            await asyncio.sleep(0)
+    commits.moved(2, 12)
+    commits.moved(1, 16)
+    commits.cover.ask(2)
+    commits.cover.ask(1)
+    kafka.let.release()
+    kafka.let.release()
+    await settled(kafka, 2)
+    assert kafka.taken == [{0: 11, 1: 15}, {1: 16, 2: 12}]
+    await asyncio.sleep(0)
+    assert commits.unsaid == {}
+    assert committing._committed_offset == {TP("t", 0): 11, TP("t", 1): 16, TP("t", 2): 12}
+
+
+async def test_a_commit_by_the_clock_waits_for_the_one_that_was_asked_for(committing):
+    commits, kafka = committing.transport.commits, committing._thread
+    commits.moved(0, 11)
+    commits.cover.ask(0)
+    await asyncio.sleep(0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(committing._commit({TP("t", 0): 12}))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        kafka.let.release()
+        kafka.let.release()
+    assert kafka.taken == [{0: 11}, {0: 12}]
+
+
+async def test_nothing_is_committed_for_the_asking_while_partitions_are_dealt(committing):
+    commits, kafka = committing.transport.commits, committing._thread
+    await committing.on_partitions_revoked(set())
+    commits.moved(0, 11)
+    commits.cover.ask(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not kafka.at_once
+    assert not commits.cover.wanted.is_set()

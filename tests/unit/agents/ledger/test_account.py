@@ -11,6 +11,7 @@ from agents.content.batch import Piece, Record
 from agents.ledger import account as module
 from agents.ledger.commits import Commits
 from agents.ledger.ledger import SECTION, Ledger, PartitionLedger, Totals
+from agents.ledger.producers import Mark, Producers
 from pipeline.telemetry.metrics import Telemetry
 from tests.support.fakes import FakeClock
 from topics.record import Kind, RecordHeaders
@@ -479,3 +480,43 @@ def test_what_retention_took_of_what_was_left_for_later_is_counted():
     world.ledger.past_lost(P, 10, 25)
     world.commit(50)
     assert (world.kept().missing_records, world.kept().incidents[0].start) == (15, 10)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_commit_of_all_that_is_settled_says_what_one_with_more_settled_above_it_says(seed):
+    chance = random.Random(seed)
+    world = World()
+    numbers = {"p": 0, "q": 0}
+    offset = 0
+
+    def settle_one() -> None:
+        nonlocal offset
+        producer = chance.choice("pq")
+        numbers[producer] += chance.choice((1, 1, 1, 2, -1))
+        one = rec(offset, 10, sequence=max(numbers[producer], 0), producer=producer)
+        world.account.take(one, 10)
+        world.account.deliver([Piece(one, b"", 10 - chance.choice((0, 3)))])
+        world.settle(one)
+        offset += 1
+        if chance.random() < 0.1:
+            world.account.overtaken(offset, offset + 2)
+            offset += 2
+
+    for _ in range(60):
+        settle_one()
+        at = world.commits.positions[P]
+        alone = world.account.encode(at)
+        settle_one()
+        assert world.account.encode(at) == alone
+        if chance.random() < 0.3:
+            world.commit(chance.choice((at, world.commits.positions[P])))
+
+
+def test_producers_are_encoded_as_they_are_now():
+    known = Producers()
+    for number in range(1, 4):
+        for key in (1, 2, 3)[: 4 - number]:
+            known.look(Mark(key, number, number * 10), 10)
+            assert known.encode() == known.copy().encode()
+    known.excuse()
+    assert known.encode() == known.copy().encode()
