@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import islice
+from itertools import count, islice
 from operator import is_
 from typing import TYPE_CHECKING, cast
 
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
     from pipeline.scrape.exemplars import LastExemplar
     from pipeline.scrape.series import SeriesMaker
-    from pipeline.scrape.sheet import Encoded, Sheet
+    from pipeline.scrape.sheet import Encoded
     from pipeline.scrape.tried import Tried
 
 _LEAST_LINES, _MOST_LINES = 32, 256  # of a window
+_NEW = -(1 << 40)
 # Beyond this share of lines that are new, reading everything is as cheap, and does not double the work when it fails.
 _MOST_NEW = 0.3
 
@@ -54,11 +55,13 @@ class Patched:
 
 @dataclass(slots=True)
 class _Plan:
-    """What the lines of the body are: `source`, by line, the line of the template that it repeats; -1: it is new."""
+    """What the lines of the body are: runs of lines that the template has, and of new ones."""
 
     heads: list[bytes | None] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
-    runs: list[tuple[int, int]] = field(default_factory=list)  # line of the template, how many; or (-1 - new, 1)
+    runs: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # first line in the template, how many; _NEW + number: new ones
     new_places: list[int] = field(default_factory=list)  # of each new line
     new: list[Encoded] = field(default_factory=list)
     types: list[tuple[int, bytes]] = field(default_factory=lambda: [(0, b"")])
@@ -129,8 +132,7 @@ class Patcher:
             return
         numbers[fresh] = first + np.arange(len(fresh))
         heads = after.heads.listed()
-        for number, line in enumerate(fresh.tolist(), first):
-            self._numbers[heads[line]] = number  # type: ignore[index] # None comes last
+        self._numbers.update(zip(map(heads.__getitem__, fresh.tolist()), count(first)))  # type: ignore[arg-type] # None comes last
         line_of = np.zeros(first + len(fresh), np.int64)
         line_of[numbers] = np.arange(len(sources))
         self._of_line, self._line_of, self._heads = numbers, line_of, after.heads
@@ -192,6 +194,8 @@ class _Reader:
             # Whatever is compared before a run ends elsewhere is compared in vain: less, where that happens often.
             size = _LEAST_LINES if moves else min(2 * size, _MOST_LINES)
             self._line += len(here)
+        if self._written:
+            self._written.end()
         return self._plan
 
     def _take(self, here: list[bytes]) -> int | None:
@@ -215,7 +219,8 @@ class _Reader:
     def _strangers(self, here: list[bytes], at: int) -> int:
         """Take new lines up to one that the template has; where that stands, or -1 when something is not as usual."""
         begin, head = self._line, self._heads[self._place]
-        for number in range(at, len(here)):
+        number = at
+        while number < len(here):
             line = here[number]
             if number > at and head is not None and line.startswith(head):
                 return number
@@ -225,9 +230,28 @@ class _Reader:
                 if self._type_at(place) == self._type:
                     self._place = place
                     return number
-            if not self._take_new(line, begin + number):
+            taken = self._take_row(here, number) if found is None else 0
+            if not taken and not self._take_new(line, begin + number):
                 return -1
+            number += taken or 1
         return len(here)
+
+    def _take_row(self, here: list[bytes], at: int) -> int:
+        """Take new lines of which the like has been seen, all at once; how many."""
+        row = self._written.row(here, at, self._type) if self._written else None
+        if row is None:
+            return 0
+        many = [*map(self._numbers.__contains__, row.heads), True].index(True)
+        plan = self._plan
+        first = len(plan.new_places)
+        if first + many > self._most_new:
+            return 0
+        plan.heads += row.heads[:many]
+        plan.texts += row.texts[:many]
+        plan.runs.append((_NEW + first, many))
+        plan.new_places += range(len(plan.new), len(plan.new) + many)
+        plan.new += row.series[:many]
+        return many
 
     def _run(self, compared: _Compared, at: int) -> int:
         """Take the lines that begin with the heads of the template; where they end."""
@@ -282,7 +306,7 @@ class _Reader:
             head = found.head
         plan.heads.append(head)
         plan.texts.append(line[len(head) :])
-        plan.runs.append((-1 - len(plan.new_places), 1))
+        plan.runs.append((_NEW + len(plan.new_places), 1))
         if encoded is None:
             plan.new_places.append(DROPPED)
         else:
@@ -301,7 +325,7 @@ class _Reader:
             return False
         plan = self._plan
         plan.heads.append(line)
-        plan.runs.append((-1 - len(plan.new_places), 1))
+        plan.runs.append((_NEW + len(plan.new_places), 1))
         plan.new_places.append(SILENT)
         if parser.metric_type:
             self._set_type(number + 1, rewriting(parser.metric_type))
@@ -316,7 +340,8 @@ def _result(
     repeats = sources[sources >= 0]
     if len(repeats) and np.bincount(repeats).max() > 1:
         return None  # a line stands twice
-    if not _are_unheard_of(sheet, plan.new):
+    hashes = hashes_of([labels for _, labels in plan.new])
+    if len(np.unique(hashes)) < len(hashes) or sheet.holds_any(hashes):
         return None  # a series that is there, written in another way
     lines = np.where(sources >= 0, before.lines[np.maximum(sources, 0)], 0).astype(np.int32)
     known = (sources >= 0) & (lines >= 0)
@@ -326,12 +351,13 @@ def _result(
     lines[known] = rank[lines[known]]
     fresh = sources < 0
     new_places = np.array(plan.new_places, np.int32)
-    lines[fresh] = np.where(new_places >= 0, new_places + int(kept.sum()), new_places)[-1 - sources[fresh]]
+    lines[fresh] = np.where(new_places >= 0, new_places + int(kept.sum()), new_places)[sources[fresh] - _NEW]
+    plan.heads.append(None)  # the list is handed over: all of its objects would have to be touched for a copy
     template = Template(
         before.dialect,
-        Heads([*plan.heads, None], heads_bytes),
+        Heads(plan.heads, heads_bytes),
         lines,
-        sheet.splice(kept, plan.new),
+        sheet.splice(kept, plan.new, hashes),
         types=plan.types,
         exemplars=_moved(before, sources, lines),
     )
@@ -345,16 +371,8 @@ def _result(
     return Patched(template, values, counts, kept)
 
 
-def _are_unheard_of(sheet: Sheet, new: list[Encoded]) -> bool:
-    """Whether none of these series is in the sheet, or twice in the list."""
-    labels = {labels for _, labels in new}
-    if len(labels) < len(new):
-        return False
-    return not sheet.holds_any(hashes_of(labels))
-
-
 def _sources(plan: _Plan) -> NDArray[np.int64]:
-    """By line of the body: the line of the template, or -1 - the number of the new line."""
+    """By line of the body: the line of the template, or _NEW + the number of the new line."""
     starts = np.array([start for start, _ in plan.runs], np.int64)
     lengths = np.array([length for _, length in plan.runs], np.int64)
     firsts = np.cumsum(lengths) - lengths

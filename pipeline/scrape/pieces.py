@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.scrape.lines import REWRITTEN, canonical_bound
+from pipeline.scrape.rows import Rows
 from topics import keys
 from topics.labels import METRIC_NAME
 from topics.write_request import encode_labels
@@ -35,6 +36,7 @@ class Pieces:
     """Encodes series. One is shared by as many targets as possible."""
 
     def __init__(self, partitions: int, most_kept: int = MOST_KEPT) -> None:
+        self.rows = Rows(most_kept)
         self._of_bucket = [keys.partition(bucket, partitions) for bucket in range(keys.BUCKETS)]
         self._most_kept = most_kept
         self._known: dict[tuple[str, str], Piece] = {}
@@ -56,6 +58,10 @@ class Pieces:
     def join(self, fields: Iterable[bytes], canonical: Iterable[bytes]) -> tuple[int, bytes]:
         """The series of labels in these forms, sorted by name: its partition, and its labels encoded."""
         return self._of_bucket[keys.bucket(b"".join(canonical))], b"".join(fields)
+
+    def partitions(self, canonical: Iterable[bytes]) -> list[int]:
+        """Of many series, each to be hashed in this form."""
+        return list(map(self._of_bucket.__getitem__, map(keys.bucket, canonical)))
 
     def one(self, text: bytes, metric_type: bytes) -> Piece | None:
         """A label as it is written, without its last quote, or a metric name. None: not as is usual.

@@ -156,8 +156,13 @@ class Sheet:
         ends = (self._values_at - _VALUE_AT).tolist()
         return [buffer[start:end] for start, end in zip(self._labels_at.tolist(), ends, strict=True)]
 
-    def splice(self, kept: NDArray[np.bool_], new: Sequence[Encoded]) -> Sheet:
-        """A sheet of the series that are kept, in their order, and then the new ones; bytes are copied in long runs."""
+    def splice(
+        self, kept: NDArray[np.bool_], new: Sequence[Encoded], new_hashes: NDArray[np.uint64] | None = None
+    ) -> Sheet:
+        """A sheet of the series that are kept, in their order, and then the new ones; bytes are copied in long runs.
+
+        `new_hashes`: of their labels, where these are known.
+        """
         count = int(kept.sum())
         before = self._in_buffer()
         ends = self._values_at[before].astype(np.int64) + _VALUE_TO_END
@@ -172,7 +177,9 @@ class Sheet:
         fresh._partitions = partitions
         hashes = None
         if self._hashes is not None:
-            hashes = np.concatenate((self._hashes[kept], hashes_of([labels for _, labels in new])))
+            if new_hashes is None:
+                new_hashes = hashes_of([labels for _, labels in new])
+            hashes = np.concatenate((self._hashes[kept], new_hashes))
         pieces = self._runs(stays, self._partitions[before], starts, ends)
         for partition, labels in new:
             pieces.setdefault(partition, []).append(_raw(labels))

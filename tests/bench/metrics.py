@@ -180,12 +180,20 @@ def _result(load: Load, rules: int, samples: dict[str, int], meters: list[Meter]
     return run
 
 
-def turn(rotation: Rotation, seconds: int, look: Callable[[], object], say: Callable[[str], None], what: str) -> None:
-    """New values every second for so long."""
+def turn(
+    rotation: Rotation,
+    seconds: int,
+    look: Callable[[], object],
+    say: Callable[[str], None],
+    what: str,
+    every_s: int = 1,
+) -> None:
+    """New values every second, or every `every_s`, for so long."""
     begin = time.monotonic()
     for second in range(1, seconds + 1):
         time.sleep(max(0.0, begin + second - time.monotonic()))
-        rotation.advance()
+        if second % every_s == 0:
+            rotation.advance()
         look()
         say(f"{what}: {second} of {seconds} s")
 

@@ -138,14 +138,16 @@ def measure(case: Case, seconds: int, folder: Path, say: Callable[[str], None]) 
         say("waiting for the first scrape of every target")
         read = 'headrace_scrape_layouts_total{result="read"}'
         wait_for("templates", lambda: counter(scraper.get("/metrics")[1], read) >= case.targets, timeout_s=120)
-        turn(rotation, case.warm_up_s, lambda: None, say, "warming up")
+        # What changes with the values is to change once a scrape: lines come and go.
+        every_s = case.interval_s if case.kind == "churn" else 1
+        turn(rotation, case.warm_up_s, lambda: None, say, "warming up", every_s)
         before = {name: count() for name, count in counters.items()}
         delays = _delays(scraper.get("/metrics")[1])
         missed = counter(scraper.get("/metrics")[1], "headrace_scrape_missed_total")
         failed = counter(scraper.get("/metrics")[1], FAILED)
         for meter in meters:
             meter.start()
-        turn(rotation, seconds, lambda: [meter.look() for meter in meters], say, "measuring")
+        turn(rotation, seconds, lambda: [meter.look() for meter in meters], say, "measuring", every_s)
         result = Result(case.name, {name: count() - before[name] for name, count in counters.items()})
         text = scraper.get("/metrics")[1]
         log = scraper.log_text[-3000:]
