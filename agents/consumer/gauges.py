@@ -52,22 +52,21 @@ class Gauges:
         try:
             async with asyncio.timeout(ASK_S):
                 ends = await app.consumer.highwaters(*app.consumer.assignment())
-                level = await self._read_up(app, ends, lanes)
+                behind = {tp: self._behind(app, tp, end, lanes.get(tp)) for tp, end in ends.items()}
+                level = await self._read_up(app, {tp: end for tp, end in ends.items() if behind[tp]}, lanes)
         except (TimeoutError, KafkaError):
             return
         if dealt is None or dealt != app.consumer.dealt:
             return
-        behind = {
-            tp.partition: 0 if tp.partition in level else self._behind(app, tp, end, lanes.get(tp))
-            for tp, end in ends.items()
-        }
-        self._show({number: records + backfill.left(number) for number, records in behind.items()})
+        shown = {tp.partition: 0 if tp.partition in level else records for tp, records in behind.items()}
+        self._show({number: records + backfill.left(number) for number, records in shown.items()})
         self.measured_s = now_s
 
     async def _read_up(self, app: Any, ends: Mapping[Any, int], lanes: Mapping[Any, Lane]) -> set[int]:
         """Partitions of which nothing is left but what no reader is given: a transaction ends in a marker, which nobody
         commits over. The reader stands at the end and no record is in hand. That must have been so at the measurement
-        before too, for what was just taken may be on its way to the lane.
+        before too, for what was just taken may be on its way to the lane. Asked of those only that look behind: each
+        answer is a way to the consumer's thread and back.
         """
         before, self._level = self._level, {}
         for tp, end in ends.items():

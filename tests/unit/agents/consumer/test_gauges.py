@@ -22,6 +22,7 @@ class Consumer:
     def __init__(self, end: int, at: int) -> None:
         self.end, self.at = end, at
         self.dealt: int | None = 1
+        self.asked: list[TP] = []
         self.dealings: list[int | None] = []  # what it is by the time of the answer
         self._committed_offset = {PLACE: 5}
 
@@ -33,6 +34,7 @@ class Consumer:
         return dict.fromkeys(places, self.end)
 
     async def position(self, tp: TP) -> int:
+        self.asked.append(tp)
         return self.at
 
 
@@ -75,6 +77,15 @@ async def test_what_is_in_hand_or_was_not_read_yet_is_lag() -> None:
     setting.lane.oldest_s = None
     setting.consumer.at = 9
     assert [await setting.lag(), await setting.lag()] == [5, 5]
+
+
+async def test_the_reader_is_asked_only_where_something_seems_to_be_left() -> None:
+    setting = Setting(end=10, at=10, done=10)
+    assert [await setting.lag(), await setting.lag()] == [0, 0]
+    assert not setting.consumer.asked
+    setting.consumer.end = setting.consumer.at = 11
+    assert [await setting.lag(), await setting.lag()] == [1, 0]
+    assert setting.consumer.asked == [PLACE, PLACE]
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 1), (1, None), (1, 2)])
