@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 
@@ -26,12 +27,14 @@ from pipeline.lifecycle.options import RoleOptions, role_options
 @role_options("agent")
 def main(backend: str, instance_id: str, options: RoleOptions) -> None:
     """Deliver from Kafka to one backend: remote_write or logs.clients of the configuration, by name."""
+    gc.disable()  # what is imported stays: a tenth of the start was the search for garbage in it
     from agents.role import AgentRole  # noqa: PLC0415 — --help needs none of these
     from pipeline.clock import SystemClock  # noqa: PLC0415
     from pipeline.lifecycle.main import leave, serve  # noqa: PLC0415
     from pipeline.telemetry.metrics import Telemetry  # noqa: PLC0415
     from topics.errors import ConfigError  # noqa: PLC0415
 
+    gc.enable()
     telemetry = Telemetry()
     try:
         role = AgentRole(

@@ -13,6 +13,7 @@ import faust
 from aiokafka.errors import KafkaError
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.exceptions import FaustError
+from faust.tables.manager import TableManager
 from faust.types.auth import SASLMechanism
 
 from agents.consumer.transport import CommittedTransport
@@ -32,6 +33,7 @@ FOR_EVER_S = 86_400.0
 FETCH_BYTES = 512 * 1024
 """At once, of each partition; a larger record comes alone."""
 QUEUES_BYTES = 24 * 1024 * 1024
+_TOPIC_S, _TOPIC_LOOK_S = 1.0, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,23 @@ def buffers(partitions: int, record_bytes: int) -> Buffers:
     """
     queue_records = min(max(QUEUES_BYTES // (partitions * record_bytes), 10), 64)
     return Buffers(queue_records, queue_records - int(queue_records / 1.25))
+
+
+class NoTables(TableManager):  # type: ignore[misc]  # Faust is untyped to us
+    """Stock waits for a second in which tables might be declared, and only then is anything read. There are none here.
+
+    What must be there by then is the agent's topic: what is subscribed to later is read 45 s later.
+    """
+
+    async def on_start(self) -> None:
+        """As soon as the agent has its topic; stock's second is the most."""
+        patience_s = _TOPIC_S
+        while not self.app.topics and patience_s > 0 and not self.should_stop:
+            await self.sleep(_TOPIC_LOOK_S)
+            patience_s -= _TOPIC_LOOK_S
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
 
 class AgentApp(faust.App):  # type: ignore[misc]  # Faust is untyped to us
@@ -85,6 +104,7 @@ def create_app(
         topic_disable_leader=True,
         topic_allow_declare=False,  # topics are made and checked by topics.admin
         table_standby_replicas=0,
+        TableManager=NoTables,
         consumer_auto_offset_reset="none",  # nothing moves silently: agents/consumer/standing.py decides
         consumer_group_instance_id=instance_id or None,
         consumer_max_fetch_size=FETCH_BYTES,

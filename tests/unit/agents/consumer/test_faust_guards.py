@@ -17,13 +17,14 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.agents.agent import Agent
 from faust.app.base import App
 from faust.channels import Channel
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as stock
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import QueueServiceThread, ServiceThread
 
-from agents.consumer.app import AgentApp, buffers, create_app, register
+from agents.consumer.app import AgentApp, NoTables, buffers, create_app, register
 from agents.consumer.transport import CommittedConsumer, CommittedThread, CommittedTransport
 from pipeline.config.backends import Backend
 from pipeline.config.kafka import KafkaConfig, TopicsConfig
@@ -31,6 +32,14 @@ from pipeline.config.remote_write import RemoteWriteConfig
 from topics.record import Kind
 
 TP0 = TP("t", 0)
+TABLES_START = """
+    async def on_start(self) -> None:
+        \"""Call when table manager is starting.\"""
+        await self.sleep(1.0)
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+"""
 
 
 def test_the_versions_are_those_that_were_tried():
@@ -247,6 +256,41 @@ def test_stock_sleeps_for_a_second_where_nothing_may_be_fetched(app):
     assert "return records, active_partitions" in text
     assert "flow_active" in text
     assert CommittedConsumer._wait_next_records is not stock.Consumer._wait_next_records
+
+
+def test_stock_waits_a_second_for_tables_before_anything_is_read(app):
+    assert inspect.getsource(TableManager.on_start).split() == TABLES_START.split()
+    tables = inspect.getsource(TableManager._update_channels)
+    assert "self._tables_registered.set()" in tables  # what the subscription waits for
+    assert type(app.tables) is NoTables
+
+
+@pytest.mark.parametrize(("registered_after", "looks"), [(0, 0), (3, 3), (10**6, 100)])
+async def test_ours_begins_as_soon_as_the_agent_has_its_topic_and_after_a_second_in_any_case(
+    app, monkeypatch, registered_after, looks
+):
+    """What is not there by then would be subscribed to 45 s later."""
+    slept = []
+    steps = []
+
+    async def sleep(delay_s: float) -> None:
+        slept.append(delay_s)
+
+    async def update() -> None:
+        steps.append("subscribe")
+
+    async def recover() -> None:
+        steps.append("recovery")
+
+    tables = app.tables
+    monkeypatch.setattr(NoTables, "should_stop", False)
+    monkeypatch.setattr(type(app.topics), "__len__", lambda self: len(slept) >= registered_after)
+    monkeypatch.setattr(tables, "sleep", sleep)
+    monkeypatch.setattr(tables, "_update_channels", update)
+    monkeypatch.setattr(tables.recovery, "start", recover)
+    await tables.on_start()
+    assert len(slept) == pytest.approx(looks, abs=1)
+    assert steps == ["subscribe", "recovery"]
 
 
 def test_what_travels_with_a_commit_goes_and_comes_where_we_put_it():
