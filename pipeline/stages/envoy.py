@@ -6,7 +6,7 @@ that is no access log (sidecars write others as well) stays as it is.
 
 from __future__ import annotations
 
-from itertools import compress, repeat
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from pipeline.stages.entry import TENANT, Entry
@@ -98,7 +98,7 @@ class EnvoyStage:
         by_name = dict(zip(names, columns, strict=True))
         keys = zip(*(by_name.get(name, absent) for name in (_CLUSTER, _ROUTE, _CODE)), strict=True)
         labels = list(map(place.__getitem__, keys))
-        if None not in labels:
+        if all(labels):
             return list(zip(labels, self._packed(names, columns, place), strict=True))
         kept = [tuple(compress(column, labels)) for column in columns]
         packed = iter(self._packed(names, kept, place) if kept[0] else ())
@@ -109,8 +109,7 @@ class EnvoyStage:
 
     def _packed(self, names: list[str], columns: list[tuple[Any, ...]], place: Place) -> list[bytes]:
         """The structured metadata of each line."""
-        encoded = self._pairs.columns(names, columns)
-        encoded.insert(0, repeat(place.moved, len(columns[0])))
+        encoded = self._pairs.columns(names, columns, place.moved)
         if self._spell and _FLAGS in names:
             encoded.insert(0, [_long_pair(flags) for flags in columns[names.index(_FLAGS)]])
         return list(map(b"".join, zip(*encoded, strict=True)))

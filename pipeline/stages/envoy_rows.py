@@ -50,7 +50,7 @@ class Rows:
                 found = []
             if set(map(type, found)) == _ALL_OBJECTS:
                 names = tuple(found[0])
-                if all(map(names.__eq__, map(tuple, found))):
+                if list(map(tuple, found)).count(names) == len(found):
                     return [(list(names) if _CODE in names else None, list(map(dict.values, found)))]
         rows = map(self._row if self._json else self._text, lines)
         return [(names, [values for _, values in run]) for names, run in groupby(rows, itemgetter(0))]

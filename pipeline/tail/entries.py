@@ -25,6 +25,8 @@ LOW_NANOS = 1 << 14
 
 _SECONDS_5 = range(1 << 28, 1 << 35)  # Unix seconds whose varint has five bytes: 1978 to 3058
 _STAMP_BYTES = 9  # tag, five bytes of seconds, tag, the two low bytes of the nanoseconds
+_FIXED_BYTES = 2 + _STAMP_BYTES
+_ENTRY_TAG = b"\x12"  # also that of an entry's line
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +72,39 @@ class EntryEncoder:
     """Entries that each have metadata of their own. Remembers the second."""
 
     def __init__(self) -> None:
-        self._seconds = -1
+        self._begin_ns = -NS
         self._prefixes: tuple[bytes, ...] | None = None
         self._tables = tables()
 
-    def encode(self, entries: Iterable[Timed]) -> bytes:
-        """The entries, as fields of a stream."""
-        seconds_now, prefixes = self._seconds, self._prefixes
+    def stream(self, labels_text: bytes, entries: Iterable[Timed]) -> bytes:
+        """The entries as a stream, field 1 of PushRequest: put together at once, for copying costs as much as encoding
+        does. `topics.push_request.stream` is the plain form of the same.
+        """
+        begin_ns, prefixes = self._begin_ns, self._prefixes
         ready = self._tables
-        opening, closings, low, high = ready.opening, ready.closing, ready.low, ready.high
-        parts: list[bytes] = []
+        closings, low, high = ready.closing, ready.low, ready.high
+        length = varint(len(labels_text))
+        parts = [b"", b"\x0a", length, labels_text]
+        stream_bytes = 1 + len(length) + len(labels_text)
         for ts_ns, line, pairs in entries:
-            seconds, nanos = divmod(ts_ns, NS)
-            if seconds != seconds_now:
-                seconds_now, prefixes = seconds, second_prefixes(seconds)
+            nanos = ts_ns - begin_ns
+            if not 0 <= nanos < NS:
+                seconds, nanos = divmod(ts_ns, NS)
+                begin_ns, prefixes = seconds * NS, second_prefixes(seconds)
             size = len(line)
             if prefixes is None or nanos < LOW_NANOS or size >= TABLE_LINE_BYTES:
                 parts.append(_whole(ts_ns, line, pairs))
+                stream_bytes += len(parts[-1])
                 continue
             top = high[nanos >> 14]
             width = len(top)
             closing = closings[size]
-            if pairs:
-                length = varint(2 + _STAMP_BYTES + width + len(closing) + size + len(pairs))
-                parts += (b"\x12", length, prefixes[width], low[nanos & 0x3FFF], top, closing, line, pairs)
-            else:
-                parts += (opening[width][size], prefixes[width], low[nanos & 0x3FFF], top, closing, line)
-        self._seconds, self._prefixes = seconds_now, prefixes
+            whole = _FIXED_BYTES + width + len(closing) + size + len(pairs)
+            head = closings[whole] if whole < TABLE_LINE_BYTES else _ENTRY_TAG + varint(whole)  # closings have that tag
+            stream_bytes += len(head) + whole
+            parts += (head, prefixes[width], low[nanos & 0x3FFF], top, closing, line, pairs)
+        self._begin_ns, self._prefixes = begin_ns, prefixes
+        parts[0] = b"\x0a" + varint(stream_bytes)
         return b"".join(parts)
 
 

@@ -25,7 +25,8 @@ class Stream:
 class Lines:
     """Encoded entries of one stream, in file order. `tag`: b"stdout", b"stderr", or empty for lines without one.
 
-    `stream`: the stream itself, where stages gave the lines labels of their own; then the tag says nothing.
+    `stream`: the stream itself, where stages gave the lines labels of their own; then the tag says nothing, and
+    `entries` stand in the stream already, field 1 of a PushRequest.
     """
 
     tag: bytes

@@ -81,7 +81,7 @@ class StagedDecoder:
         self._base = program.job.sets.of(labels)
         self._entry = Entry(self._base, 0, b"")
         self._values_wanted = program.job.values_wanted
-        self._encode = EntryEncoder().encode
+        self._encoded = EntryEncoder().stream
         self._touched: list[Known] = []  # the streams that the block at hand adds to, in order of their first line
         self._last_ns = 0
 
@@ -196,7 +196,8 @@ class StagedDecoder:
         for known in self._touched:
             entries = known.entries
             times = [one[0] for one in entries]
-            found.append(Lines(b"", self._encode(entries), len(entries), min(times), max(times), known.stream))
+            encoded = self._encoded(known.stream.text, entries)
+            found.append(Lines(b"", encoded, len(entries), min(times), max(times), known.stream))
             known.entries = []
         self._touched = []
         return found

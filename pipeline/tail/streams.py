@@ -33,10 +33,9 @@ class PathStreams:
         """One stream with these entries, for the partition that its labels belong to."""
         if lines.stream is None:
             text, partition = self._stream(lines.tag)
-            tenant = ""
+            payload, tenant = push_request.stream(text, lines.entries), ""
         else:
-            text, partition, tenant = lines.stream.text, lines.stream.partition, lines.stream.tenant
-        payload = push_request.stream(text, lines.entries)
+            payload, partition, tenant = lines.entries, lines.stream.partition, lines.stream.tenant
         min_ts_ms, max_ts_ms = lines.min_ts_ns // _MS, lines.max_ts_ns // _MS
         return Fragment(partition, payload, 1, lines.count, min_ts_ms, max_ts_ms, tenant=tenant)
 

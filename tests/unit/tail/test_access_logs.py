@@ -124,8 +124,7 @@ def test_lines_of_every_second_and_output_stay_in_order():
     numbers = []
     for lines, _, _ in found.blocks[:-1]:
         for one in lines:
-            body = push_request.stream(one.stream.text, one.entries)
-            (raw,) = push_request.split(body)
+            (raw,) = push_request.split(one.entries)
             entries = [push_request.decode_entry(entry) for entry in push_request.entries_of(raw)]
             numbers += [dict(entry.metadata).get("request_id") for entry in entries]
             assert one.count == len(entries)
@@ -149,6 +148,25 @@ def test_true_is_not_one():
     lines = [f'2026-01-02T03:04:05.{n:09d}Z stdout F {{"response_code":200,"b":{value}}}\n'
              for n, value in enumerate(["1", "true", "0", "false", "1.0", "-0.0"])]  # fmt: skip
     ((found, _, _), _) = outcome(["".join(lines).encode()], "").blocks
-    (raw,) = push_request.split(push_request.stream(b"{}", found[0].entries))
+    (raw,) = push_request.split(found[0].entries)
     seen = [dict(push_request.decode_entry(entry).metadata)["b"] for entry in push_request.entries_of(raw)]
     assert seen == ["1", "true", "0", "false", "1", "-0"]
+
+
+ALIKE = ("1,true,1", "0,false,0", "0.0,-0.0,0.0", "1,1.0,1", "true,1,true", '"1",1,"1"', "7,7,7", 'null,"-",null',
+         '"x","x","x"', "true,true,true", "1.5,1.5,1.5")  # fmt: skip
+
+
+@pytest.mark.parametrize("values", ALIKE)
+def test_a_field_that_begins_and_ends_alike_may_differ_in_between(monkeypatch, values):
+    lines = [f'2026-01-02T03:04:05.{n:09d}Z stdout F {{"a":"-","response_code":200,"b":{value},"c":{n}}}\n'
+             for n, value in enumerate(values.split(",") * 3)]  # fmt: skip
+    together, apart = both_ways(monkeypatch, ["".join(lines).encode()], "")
+    assert together == apart
+
+
+def test_fields_that_never_differ_need_no_columns(monkeypatch):
+    lines = [f'2026-01-02T03:04:05.{n:09d}Z stdout F {{"response_code":200,"b":"x","c":null}}\n' for n in range(9)]
+    for settings in ("", "fields: [c]", "fields: [z]", "fields: [b]", "spell_flags: true"):
+        together, apart = both_ways(monkeypatch, ["".join(lines).encode()], settings)
+        assert together == apart
