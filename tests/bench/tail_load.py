@@ -2,7 +2,9 @@
 
 Five CRI files rotate at 10 MiB, four rotated ones of each are kept, as the kubelet does. Prints CPU a line (packing,
 compressing and committing included), memory, how far behind it was, and what the topic holds: lost, repeated,
-disordered. With `--agent`, also the CPU a line of an agent that delivers all of it to a sink.
+disordered. With `--agent`, also the CPU a line of an agent that then delivers all of it to an nginx that says yes to
+everything (our own sink takes longer to look at lines than an agent to deliver them); with `--beside`, that of an agent
+that delivers while the tailer works, in the same seconds.
 
 Lines have 525 bytes. With `--envoy` they are Istio's access logs in JSON (24 keys, whose names alone are 464 bytes),
 774 bytes with what the container runtime puts before them, and the stages are `cri` and `envoy`. `--open-files N`
@@ -18,12 +20,17 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 
+from tests.bench.meter import Meter
+from tests.bench.metrics import program_of, server
 from tests.bench.stages import access_line
+from tests.peers import catalogue
 from tests.support.kafka import KafkaPeer
+from tests.support.nginx import Nginx
 from tests.support.process import Headrace, wait_for
 from tests.support.topic_lines import lines_in
 
@@ -32,8 +39,9 @@ ROTATE_BYTES = 10 * 1024**2
 KEPT = 4
 LINE_BYTES = 525
 BURST = 40
+LOOK_S = 0.5  # an agent that is asked for its metrics more often works for them more than for its lines
 PROMTAIL = """
-clients: [{{name: sink, url: "{url}/loki/api/v1/push"}}]
+clients: [{{name: sink, url: "{url}"}}]
 scrape_configs:
   - job_name: pods
     pipeline_stages: {stages}
@@ -113,43 +121,60 @@ def read_up(process: Headrace) -> bool:
     return all(one["lag_bytes"] == 0 and one["position"] == Path(one["path"]).stat().st_size for one in files)
 
 
-def configure(folder: Path, url: str = "http://127.0.0.1:1", *, transactions: bool = True, stages: str = PLAIN) -> None:
+def configure(folder: Path, url: str, *, transactions: bool = True, stages: str = PLAIN) -> None:
     """The files that both roles read."""
     (folder / "headrace.yml").write_text(f"kafka: {{transactions: {str(transactions).lower()}}}\n")
     (folder / "promtail.yml").write_text(PROMTAIL.format(folder=folder / "pods", url=url, stages=stages))
 
 
-def deliver(folder: Path, kafka: KafkaPeer, lines: int) -> None:
-    """Let an agent deliver the whole topic to a sink; print its CPU a line."""
-    with Headrace("sink", f"--journal={folder / 'journal'}") as sink:
-        configure(folder, sink.web)
-        with Headrace(
-            "agent",
-            "--backend=sink",
-            f"--config.file={folder / 'headrace.yml'}",
-            f"--promtail.config-file={folder / 'promtail.yml'}",
-            f"--kafka.brokers={kafka.brokers}",
-            f"--storage.path={folder / 'agent'}",
-        ) as agent:
-            agent.wait_ready()
-            process = psutil.Process(agent.pid)
-            pattern = r"^headrace_agent_items_delivered_total\{.*\} (\S+)$"
+class Agent:
+    """An agent that delivers to an nginx, from its first lines on."""
 
-            def delivered() -> float:
-                return sum(float(value) for value in re.findall(pattern, agent.get("/metrics")[1], re.MULTILINE))
+    def __init__(self, stack: ExitStack, folder: Path, kafka: KafkaPeer) -> None:
+        self._process = stack.enter_context(
+            Headrace(
+                "agent",
+                "--backend=sink",
+                f"--config.file={folder / 'headrace.yml'}",
+                f"--promtail.config-file={folder / 'promtail.yml'}",
+                f"--kafka.brokers={kafka.brokers}",
+                f"--storage.path={folder / 'agent'}",
+            )
+        )
+        self._process.wait_ready()
+        self._meter = Meter("agent", self._process.pid)
+        self._before = 0.0
 
-            wait_for("the first lines", delivered)  # its start costs more than a second, and is not meant
-            before_s, before = sum(process.cpu_times()[:2]), delivered()
-            wait_for("everything at the sink", lambda: delivered() >= lines, timeout_s=300)
-            each_s = (sum(process.cpu_times()[:2]) - before_s) / (lines - before)
-            print(f"agent: CPU {each_s * 1e6:.2f} µs a line; RSS {process.memory_info().rss / 1e6:.0f} MB")
-            agent.stop()
+    def start(self) -> None:
+        """Count from now on: its start costs more than a second, and is not meant."""
+        self._before = self._metric("items_delivered_total")
+        self._meter.start()
+
+    def first_lines(self) -> None:
+        """Wait for them."""
+        wait_for("the first lines", lambda: self._metric("items_delivered_total"))
+
+    def finish(self, lines: int) -> None:
+        """Let it deliver so many in all; print what a line cost."""
+        while (delivered := self._metric("items_delivered_total")) < lines:
+            time.sleep(LOOK_S)
+        self._meter.look()
+        counted = delivered - self._before
+        requests = self._metric("requests_total")
+        print(
+            f"agent: CPU {self._meter.spent_s / counted * 1e6:.2f} µs a line; RSS {self._meter.peak_mb:.0f} MB; "
+            f"{delivered / requests:.0f} lines a request"
+        )
+        self._process.stop()
+
+    def _metric(self, name: str) -> float:
+        pattern = rf"^headrace_agent_{name}\{{.*\}} (\S+)$"
+        return sum(float(value) for value in re.findall(pattern, self._process.get("/metrics")[1], re.MULTILINE))
 
 
-def measure(folder: Path, kafka: KafkaPeer, wanted: argparse.Namespace) -> list[PodLog]:
+def measure(stack: ExitStack, folder: Path, kafka: KafkaPeer, wanted: argparse.Namespace) -> list[PodLog]:
     """Run the load, print the figures of the process; the logs as they were written."""
     pods = folder / "pods"
-    configure(folder, transactions=not wanted.at_least_once, stages=ENVOY if wanted.envoy else PLAIN)
     content = AccessLogs() if wanted.envoy else plain_content
     logs = [PodLog(pods / f"ns_pod-{number}_uid" / "0.log", content) for number in range(FILES)]
     quiet = [PodLog(pods / f"ns_quiet-{number}_uid" / "0.log", content) for number in range(wanted.open_files)]
@@ -165,6 +190,9 @@ def measure(folder: Path, kafka: KafkaPeer, wanted: argparse.Namespace) -> list[
     ) as tailer:
         tailer.wait_ready()
         wait_for("the files to be known", lambda: len(tailer.status()["files"]) == FILES + len(quiet))
+        agent = Agent(stack, folder, kafka) if wanted.beside else None
+        if agent:
+            agent.start()
         process = psutil.Process(tailer.pid)
         before = sum(process.cpu_times()[:2])
         start_s = time.monotonic()
@@ -180,6 +208,8 @@ def measure(folder: Path, kafka: KafkaPeer, wanted: argparse.Namespace) -> list[
         print(f"{lines} lines of {written / lines:.0f} bytes at {written / 1e6 / (end_s - start_s):.1f} MB/s")
         print(f"CPU {spent_s / lines * 1e6:.2f} µs a line; RSS {process.memory_info().rss / 1e6:.0f} MB")
         print(f"everything acknowledged {behind_s:.1f} s after the last line")
+        if agent:
+            agent.finish(lines + len(quiet))
         tailer.stop()
     return logs + quiet
 
@@ -190,21 +220,27 @@ def main() -> None:
     parser.add_argument("--mb-s", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--agent", action="store_true")
+    parser.add_argument("--beside", action="store_true")
     parser.add_argument("--at-least-once", action="store_true")
     parser.add_argument("--envoy", action="store_true")
     parser.add_argument("--open-files", type=int, default=0)
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         kafka = KafkaPeer(folder / "kafka")
-        try:
-            kafka.start()
-            logs = measure(folder, kafka, wanted)
-            found = asyncio.run(lines_in(kafka.brokers, "headrace.logs"))
-            if wanted.agent:
-                deliver(folder, kafka, sum(log.lines for log in logs))
-        finally:
-            kafka.close()
+        stack.callback(kafka.close)
+        kafka.start()
+        url = "http://127.0.0.1:1"  # nobody asks
+        if wanted.agent or wanted.beside:
+            url = server(stack, Nginx(program_of(catalogue.NGINX))).push_url
+        configure(folder, url, transactions=not wanted.at_least_once, stages=ENVOY if wanted.envoy else PLAIN)
+        logs = measure(stack, folder, kafka, wanted)
+        found = asyncio.run(lines_in(kafka.brokers, "headrace.logs"))
+        if wanted.agent and not wanted.beside:
+            agent = Agent(stack, folder, kafka)
+            agent.first_lines()
+            agent.start()
+            agent.finish(sum(log.lines for log in logs))
     verdict(logs, found)
 
 
