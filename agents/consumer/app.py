@@ -116,7 +116,7 @@ def create_app(
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
         broker_rebalance_timeout=60.0,  # longer than a lane may drain
-        broker_commit_interval=commit_interval_s,  # bounds what comes twice after a kill
+        broker_commit_interval=commit_interval_s,  # of what nobody follows: see ledger/cover.py
         stream_wait_empty=False,  # True waits without limit for what a dead backend does not take
         stream_processing_timeout=FOR_EVER_S,
         broker_commit_livelock_soft_timeout=FOR_EVER_S,
