@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from agents.consumer import app
 from agents.consumer.intake import Intake
 from agents.delivery.deliver import Deliverer
 from agents.delivery.delivery import Delivery
+from agents.ledger.cover import Cover
 from agents.ledger.ledger import PartitionLedger
 from pipeline.clients.outcome import Delivered
 
@@ -72,7 +74,17 @@ def send_twice() -> None:
     Deliverer._post = again  # type: ignore[method-assign]
 
 
-BY_NAME = {one.__name__: one for one in (drop_a_request, reverse_a_batch, commit_early, forget_a_delivery, send_twice)}
+def commit_late() -> None:
+    """Nobody waits for a commit before he sends more, and the clock that remains goes slowly."""
+    make: Any = app.create_app
+    make.__kwdefaults__["commit_interval_s"] = 4.0
+    Cover.serve = lambda *_: None  # type: ignore[method-assign]
+
+
+BY_NAME = {
+    one.__name__: one
+    for one in (drop_a_request, reverse_a_batch, commit_early, commit_late, forget_a_delivery, send_twice)
+}
 
 
 def build_in(name: str) -> None:

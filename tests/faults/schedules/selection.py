@@ -86,14 +86,24 @@ BROKEN_BROKER = _plan(
 SABOTAGED = (
     (_plan(-10, (1, 1, 1), (), 3.5), {"strict": "reverse_a_batch", "plain": "drop_a_request", "logs": "send_twice"}),
     (
-        _plan(-11, (1, 1, 1), (Event(1.0, Kind.AWAY, "plain", 1.5), Event(1.5, Kind.KILL_AGENT, "plain/0", 0.1)), 3.5),
-        {"strict": "forget_a_delivery", "plain": "commit_early"},
+        _plan(
+            -11,
+            (1, 1, 1),
+            (
+                Event(1.0, Kind.AWAY, "plain", 1.5),
+                Event(1.5, Kind.KILL_AGENT, "plain/0", 0.1),
+                Event(2.5, Kind.KILL_AGENT, "logs/0", 0.1),
+            ),
+            3.5,
+        ),
+        {"strict": "forget_a_delivery", "plain": "commit_early", "logs": "commit_late"},
     ),
 )
 COMPLAINTS = {
     "drop_a_request": "never arrived",
     "reverse_a_batch": "out of order",
     "commit_early": "never arrived",
+    "commit_late": "came again",
     "forget_a_delivery": "the ledger",
     "send_twice": "came again",
 }

@@ -35,10 +35,16 @@ BROKER_BACK_S = 15.0
 
 @dataclass(frozen=True)
 class Disruption:
-    """A time in which an agent may deliver without committing it, in seconds of the monotonic clock."""
+    """A time in which an agent may deliver without committing it, in seconds of the monotonic clock.
+
+    `answered`: whether Kafka takes commits meanwhile: then that is one request of each partition at most. An agent that
+    stood still (`frozen`) may send one more when it goes on, though somebody else has its partitions by then.
+    """
 
     began_s: float
     ended_s: float
+    answered: bool = True
+    frozen: bool = False
 
 
 class Lateness:
@@ -149,7 +155,8 @@ class Stage:
             if not slot.alive():
                 return
             if event.kind in (Kind.KILL_AGENT, Kind.FREEZE_AGENT):
-                self._disrupted(event.target.split("/")[0], event.lasts_s if event.kind is Kind.FREEZE_AGENT else 0.0)
+                frozen = event.kind is Kind.FREEZE_AGENT
+                self._disrupted(event.target.split("/")[0], event.lasts_s if frozen else 0.0, frozen=frozen)
             if event.kind in (Kind.FREEZE_AGENT, Kind.FREEZE_SOURCE):
                 slot.process.signal(signal.SIGSTOP)
                 await asyncio.sleep(event.lasts_s)
@@ -166,10 +173,10 @@ class Stage:
             await asyncio.sleep(event.lasts_s)
             slot.start()
 
-    def _disrupted(self, backend: str, lasts_s: float) -> None:
+    def _disrupted(self, backend: str, lasts_s: float, *, answered: bool = True, frozen: bool = False) -> None:
         """From now on, for so long, what was delivered may not be committed."""
         began_s = time.monotonic()
-        self.disruptions[backend].append(Disruption(began_s, began_s + lasts_s))
+        self.disruptions[backend].append(Disruption(began_s, began_s + lasts_s, answered, frozen))
 
     async def _leave(self, event: Event) -> None:
         """An agent goes for good; when it is the only one, it comes back after a while."""
@@ -191,7 +198,7 @@ class Stage:
         broker = self._broker
         assert broker is not None, "a plan that breaks the broker has one of its own"
         for name in BACKENDS:
-            self._disrupted(name, event.lasts_s + BROKER_BACK_S)
+            self._disrupted(name, event.lasts_s + BROKER_BACK_S, answered=False)
         if event.kind is Kind.FREEZE_BROKER:
             broker.freeze()
             await asyncio.sleep(event.lasts_s)
