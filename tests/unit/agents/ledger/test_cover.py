@@ -144,11 +144,13 @@ async def test_a_commit_that_takes_too_long_does_not_hold_up_what_is_in_hand(wor
 async def test_a_process_that_stood_still_does_not_take_that_for_an_answer_that_is_missing(world, monkeypatch):
     """Kafka seems to be away then as well, for a moment; and somebody else may have the partitions."""
     world.commits.moved(P, 20)
+    world.away = "Kafka is away: no answer for 12 s"
     looks: list[float] = []
     pause = world.lane.pause
 
     async def still(delay_s: float) -> None:
         looks.append(delay_s)
+        world.away = ""
         if len(looks) > 1:
             await pause(delay_s)
 
@@ -181,6 +183,8 @@ async def test_what_is_dealt_again_as_it_is_committed_has_nothing_to_say(world):
     world.commits.moved(P, 20)
     world.commits.restore(P, 15, "")  # ours all the time: what was settled since is known, and not said
     assert world.commits.unsaid == {P: 20}
+    world.commits.restore(P, 20, "")  # a commit that was taken, and whose answer nobody heard
+    assert world.commits.unsaid == {}
 
 
 async def test_who_waits_for_a_partition_that_is_taken_away_waits_no_longer(world):
