@@ -31,10 +31,18 @@ class Report:
     """The report series of one target."""
 
     def __init__(self, maker: SeriesMaker, options: LoopOptions = _DEFAULTS, *, timeout_s: float = 0.0) -> None:
-        names = NAMES + EXTRA_NAMES if options.extra else NAMES
-        self._sheet = Sheet([maker.report(name) for name in names])
+        self._maker = maker
+        self._names = NAMES + EXTRA_NAMES if options.extra else NAMES
+        self._made: Sheet | None = None
         self._extra = (timeout_s, options.sample_limit) if options.extra else None
         self._last_ms = -1
+
+    @property
+    def _sheet(self) -> Sheet:
+        """Made with the first scrape: thousands of targets may come at once, their first scrapes do not."""
+        if self._made is None:
+            self._made = Sheet([self._maker.report(name) for name in self._names])
+        return self._made
 
     def write(self, counts: Counts, *, up: bool, duration_s: float, ts_ms: int, body_bytes: int = 0) -> list[Fragment]:
         """One sample of each; none when the clock went back, for series stay in order.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.scrape.limits import check
 from pipeline.scrape.options import SeriesLimits
-from pipeline.scrape.pieces import Pieces, piece_of
+from pipeline.scrape.pieces import Piece, Pieces, piece_of
 from pipeline.scrape.written import Written
 from topics import labels
 from topics.errors import InvalidLabels, ScrapeFailed
@@ -48,7 +48,7 @@ class SeriesMaker:
         # What every series gets that has none of these names of its own.
         self._added = {**{name: value for name, value in external_labels.items() if value}, **self._target}
         self._added_pairs = tuple(self._added.items())
-        self._added_pieces = tuple(piece_of(pair) for pair in self._added_pairs)
+        self._added_pieces: tuple[Piece, ...] | None = None
         self._is_plain = metric_relabel.empty and self._limits is None and all(self._added.values())
 
     def make(self, exposed: Sequence[tuple[str, str]]) -> Encoded | None:
@@ -70,7 +70,11 @@ class SeriesMaker:
 
     def written(self) -> Written | None:
         """What makes series of lines as they are written, for one body; None when this job's are more than that."""
-        return Written(self._pieces, self._added_pieces) if self._is_plain else None
+        if not self._is_plain:
+            return None
+        if self._added_pieces is None:
+            self._added_pieces = tuple(piece_of(pair) for pair in self._added_pairs)
+        return Written(self._pieces, self._added_pieces)
 
     def _make(self, exposed: Sequence[tuple[str, str]], found: dict[str, str]) -> Encoded | None:
         repeated = len(found) != len(exposed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.scrape.options import LoopOptions
 from pipeline.scrape.report import EXTRA_NAMES, NAMES, Report
 from pipeline.scrape.scraped import Counts
@@ -15,6 +17,18 @@ def written(report: Report, ts_ms: int = 1000) -> dict[str, str]:
 
 def test_five_series_are_written_for_every_target() -> None:
     assert written(Report(maker())) == dict(zip(NAMES, ("1", "0.5", "3", "2", "1"), strict=True))
+
+
+def test_they_are_made_with_the_first_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    series, made = maker(), list[str]()
+    make = series.report
+    monkeypatch.setattr(series, "report", lambda name: made.append(name) or make(name))
+    report = Report(series)
+    assert report.end(500) == []
+    assert made == []
+    written(report)
+    written(report, 2000)
+    assert made == list(NAMES)
 
 
 def test_extra_scrape_metrics_are_three_more() -> None:
