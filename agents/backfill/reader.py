@@ -58,10 +58,11 @@ class PastReader(Connected):
             for place in places:
                 span = spans[place.partition]
                 records = [one for one in batches.get(place, ()) if span.start <= one.offset < span.end]
-                upto = min(await self._consumer.position(place), span.end)
+                # What was fetched beyond the span's end is thrown away: should the span grow, it is sought again.
+                position = self._next[place.partition] = await self._consumer.position(place)
+                upto = min(position, span.end)
                 if upto > span.start:
                     chunks[place.partition] = Chunk(upto, records=records)
-                    self._next[place.partition] = upto
             await self._mark_lost(chunks, spans)
         except KafkaError as error:
             raise KafkaUnavailable(f"{self._topic}: the past cannot be read: {error}") from None
