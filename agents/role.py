@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 PACE_S = 0.2
 DRAIN_S = 3.0
-WATCH_S = 0.2
+WATCH_S = 0.5
 MEASURE_S = 1.0
 RETRY_S = 1.0
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FETCH_BYTES = 2 * 1024 * 1024
-FETCH_WAIT_MS = 300
+FETCH_WAIT_MS = 400
 """Kafka answers when there are so many bytes or after so long: a fetch, and what comes of it, costs much more than
 what a record costs. In a steady stream it also decides how many records go together in a request.
 """

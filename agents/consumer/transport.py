@@ -1,4 +1,4 @@
-"""Faust's Kafka consumer, changed in twelve places. Everything here and in thread.py is private to Faust: its version
+"""Faust's Kafka consumer, changed in thirteen places. Everything here and in thread.py is private to Faust: its version
 is pinned, and tests/unit/agents/consumer/test_faust_guards.py fails when one of these names or shapes changes.
 
 1. No two tasks for each message (`wait_first`): a third of the CPU.
@@ -19,9 +19,9 @@ is pinned, and tests/unit/agents/consumer/test_faust_guards.py fails when one of
 10. Where all queues are full it looks ten times a second whether there is room again; stock once.
 11. Does not work for the log alone: stock draws a table at each commit for a line that is not shown, and goes round all
    partitions to warn of those that seem stuck, which the gauges of lag and age tell better.
-12. A poll brings what was fetched of all partitions, so many records of each. Stock brings so many of all together: a
-   way from thread to thread and back for every few records.
 12. Commits as soon as a lane is about to send more, not only by the clock: see ledger/cover.py.
+13. A poll brings what was fetched of all partitions, so many records of each. Stock brings so many of all together: a
+   way from thread to thread and back for every few records.
 """
 
 from __future__ import annotations
