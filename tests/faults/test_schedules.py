@@ -12,6 +12,7 @@ from tests.faults.schedules.plan import OF_BROKER, Kind, Poison
 from tests.faults.schedules.play import play
 from tests.faults.schedules.sabotage import BY_NAME
 from tests.faults.schedules.selection import BROKEN_BROKER, COMPLAINTS, SABOTAGED, SHARED_BROKER
+from tests.faults.schedules.verdict import _out_of_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,21 @@ async def test_the_suite_sees_every_fault_that_is_built_into_an_agent(
         assert [one for one in outcome.findings if one.split("/")[0] in untouched] == []
 
 
+@pytest.mark.parametrize(
+    ("came", "lanes", "late"),
+    [
+        ([1, 2, 3, 4], 1, []),
+        ([1, 3, 2, 4], 1, [2]),
+        ([1, 6, 2, 7, 3, 4, 8, 5], 2, []),
+        ([1, 6, 3, 7, 2, 8], 2, [2]),
+        ([3, 2, 1], 2, [1]),
+        ([9, 1, 2, 77, 3], 2, []),
+    ],
+)
+def test_what_is_new_and_what_is_past_are_each_in_order(came: list[int], lanes: int, late: list[int]) -> None:
+    assert _out_of_order(came, range(1, 10), lanes) == late
+
+
 def test_every_sabotage_is_tried() -> None:
     assert {name for _, by_backend in SABOTAGED for name in by_backend.values()} == set(BY_NAME)
 
@@ -77,6 +93,7 @@ def test_a_hundred_seeds_have_every_kind_several_times() -> None:
     assert {kind: count for kind, count in times.items() if count < 4} == {}
     assert set(times) == set(Kind)
     assert 10 <= sum(plan.breaks_broker for plan in plans) <= 40
+    assert 20 <= sum(plan.fresh for plan in plans) <= 40
     for plan in plans:
         for event in plan.events:
             assert 0 < event.at_s < plan.load_s, plan

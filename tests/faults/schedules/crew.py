@@ -14,7 +14,7 @@ from tests.faults.schedules import stepped
 from tests.faults.schedules.generate import TIMEOUT_S
 from tests.faults.schedules.hatch import Hatched
 from tests.faults.schedules.parts import be_agent, be_source
-from tests.faults.schedules.plan import BACKENDS, RULED_OUT_SERIES, Plan
+from tests.faults.schedules.plan import BACKENDS, FRESH, RULED_OUT_SERIES, Plan
 from tests.faults.schedules.source import Orders
 from tests.support.process import get
 
@@ -110,6 +110,7 @@ class Crew:
         drop = {"source_labels": ["series"], "regex": str(RULED_OUT_SERIES), "action": "drop"}
         add = {"target_label": "region", "replacement": "north"}
         timeout = f"{TIMEOUT_S * 1000:.0f}ms"
+        fresh = {"recovery": "fresh_first", "profile": "victoriametrics"} if self._plan.fresh else {}
         return {
             "remote_write": [
                 {
@@ -119,7 +120,7 @@ class Crew:
                     "queue_config": queue,
                     "write_relabel_configs": [drop, add],
                 },
-                {"name": "plain", "url": url["plain"], "remote_timeout": timeout, "queue_config": queue},
+                {"name": FRESH, "url": url[FRESH], "remote_timeout": timeout, "queue_config": queue, **fresh},
             ],
             "logs": {
                 "clients": [

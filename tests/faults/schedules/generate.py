@@ -23,7 +23,7 @@ TIMEOUT_S = 2.5
 """What the backends are configured with: an answer later than this comes too late."""
 LONG_FREEZE_S = 12.0
 """Longer than a session in a consumer group: somebody else has the partitions meanwhile."""
-BROKER_SHARE, LONG_FREEZE_SHARE = 0.2, 0.08
+BROKER_SHARE, LONG_FREEZE_SHARE, FRESH_SHARE = 0.2, 0.08, 0.3
 
 
 def plan(seed: int) -> Plan:
@@ -49,6 +49,7 @@ def plan(seed: int) -> Plan:
         keeps_good=chance.random() < 0.5,
         answers_after_s=chance.choice((0.0, 0.01, 0.1)),
         events=tuple(sorted(events, key=lambda event: event.at_s)),
+        fresh=chance.random() < FRESH_SHARE,
     )
 
 

@@ -6,13 +6,18 @@ import asyncio
 import sys
 
 from agents.__main__ import main
+from agents.backfill import backfill
 from pipeline.lifecycle.early import answer_signals_early
 from tests.faults.schedules import sabotage, source, stepped
+
+STALE_S = 0.5
+"""What is old for `fresh_first` in a run of a few seconds."""
 
 
 def be_agent(clock: str, fault: str, words: list[str]) -> None:
     """`headrace agent WORDS…`, with a clock that can be stepped and, where `fault` names one, a fault built in."""
     stepped.follow(clock)
+    backfill.STALE_S = STALE_S  # type: ignore[misc]
     sabotage.build_in(fault)
     answer_signals_early()
     main(words, prog_name="headrace agent")

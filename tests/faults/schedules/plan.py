@@ -8,6 +8,8 @@ from enum import StrEnum
 METRICS_BACKENDS = ("strict", "plain")
 BACKENDS = (*METRICS_BACKENDS, "logs")
 SOURCE, BROKER = "source", "broker"
+FRESH = "plain"
+"""The backend that takes samples in any order."""
 RULED_OUT_SERIES = 3
 """The series that the rules of `strict` drop, in each partition."""
 
@@ -98,7 +100,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run. `agents`: how many of each backend begin; `named`: whether they are static members of their groups."""
+    """One run. `agents`: how many of each backend begin; `named`: whether they are static members of their groups.
+
+    `fresh`: whether `plain` gets what is new first, and what it missed beside it.
+    """
 
     seed: int
     load_s: float
@@ -111,6 +116,7 @@ class Plan:
     keeps_good: bool
     answers_after_s: float
     events: tuple[Event, ...]
+    fresh: bool = False
 
     @property
     def breaks_broker(self) -> bool:
@@ -125,5 +131,6 @@ class Plan:
             f"seed {self.seed}: {self.load_s:.1f} s of load, {self.partitions} partitions of {self.series} series,"
             f" a round every {self.every_s:g} s; agents: {agents}; {self.send_items} items a request;"
             f" strict keeps the good part: {self.keeps_good}; answers after {self.answers_after_s:g} s"
+            f"{f'; {FRESH} gets what is new first' if self.fresh else ''}"
         )
         return "\n".join((head, *(f"  {event}" for event in self.events)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from agents.backfill.spans import Spans
 from agents.consumer import app
 from agents.consumer.intake import Intake
 from agents.delivery.deliver import Deliverer
@@ -81,9 +82,22 @@ def commit_late() -> None:
     Cover.serve = lambda *_: None  # type: ignore[method-assign]
 
 
+def forget_the_past() -> None:
+    """What `fresh_first` leaves for later is left for good."""
+    Spans.add = lambda *_: None  # type: ignore[method-assign]
+
+
 BY_NAME = {
     one.__name__: one
-    for one in (drop_a_request, reverse_a_batch, commit_early, commit_late, forget_a_delivery, send_twice)
+    for one in (
+        drop_a_request,
+        reverse_a_batch,
+        commit_early,
+        commit_late,
+        forget_a_delivery,
+        send_twice,
+        forget_the_past,
+    )
 }
 
 

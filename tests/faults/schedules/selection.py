@@ -7,7 +7,9 @@ from tests.faults.schedules.plan import BACKENDS, Event, Kind, Plan
 _NAMED = tuple((name, True) for name in BACKENDS)
 
 
-def _plan(number: int, agents: tuple[int, int, int], events: tuple[Event, ...], load_s: float = 5.0) -> Plan:
+def _plan(
+    number: int, agents: tuple[int, int, int], events: tuple[Event, ...], load_s: float = 5.0, *, fresh: bool = False
+) -> Plan:
     return Plan(
         seed=number,
         load_s=load_s,
@@ -20,6 +22,7 @@ def _plan(number: int, agents: tuple[int, int, int], events: tuple[Event, ...], 
         keeps_good=bool(number % 2),
         answers_after_s=0.01,
         events=events,
+        fresh=fresh,
     )
 
 
@@ -61,10 +64,12 @@ SHARED_BROKER = (
             Event(1.5, Kind.TERM_SOURCE, "source", 0.2),
             Event(1.8, Kind.SLOW_READS, "plain", 1.0),
             Event(2.2, Kind.TERM_AGENT, "strict/0", 0.2),
-            Event(2.5, Kind.AWAY, "plain", 1.0),
+            Event(2.3, Kind.AWAY, "plain", 2.5),
             Event(3.0, Kind.FREEZE_SOURCE, "source", 0.7),
             Event(3.5, Kind.KILL_AGENT, "logs/0", 0.2),
+            Event(4.4, Kind.KILL_AGENT, "plain/0", 0.2),
         ),
+        fresh=True,
     ),
 )
 BROKEN_BROKER = _plan(
@@ -98,6 +103,7 @@ SABOTAGED = (
         ),
         {"strict": "forget_a_delivery", "plain": "commit_early", "logs": "commit_late"},
     ),
+    (_plan(-12, (1, 1, 1), (Event(0.8, Kind.AWAY, "plain", 2.5),), 4.5, fresh=True), {"plain": "forget_the_past"}),
 )
 COMPLAINTS = {
     "drop_a_request": "never arrived",
@@ -106,5 +112,6 @@ COMPLAINTS = {
     "commit_late": "came again",
     "forget_a_delivery": "the ledger",
     "send_twice": "came again",
+    "forget_the_past": "never arrived",
 }
 """What is said of each fault."""

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from agents.ledger.commits import decode
 from tests.faults.schedules.backend import Item, log_items, metrics_items
 from tests.faults.schedules.plan import RULED_OUT_SERIES
 from topics.definitions import TopicNames, group
@@ -144,6 +145,12 @@ async def commits_of(client: AIOKafkaAdminClient, group_id: str, topic: str) -> 
     return {tp.partition: (one.offset, one.metadata) for tp, one in found.items() if tp.topic == topic}
 
 
+def left_of_the_past(text: str) -> list[list[int]]:
+    """The spans that what stands beside an offset leaves for later."""
+    found = decode(text).get("backfill")
+    return found.get("spans", []) if isinstance(found, dict) else []
+
+
 async def forget(brokers: str, names: TopicNames) -> None:
     """Remove the topics of a run: a broker that many runs share stays small."""
     async with admin(brokers) as client:
@@ -186,6 +193,9 @@ async def _behind(brokers: str, topics: Mapping[str, str], prefix: str, partitio
                         f"{name}/{tp.partition} at {at.get(tp.partition, (None,))[0]} of {end}"
                         for tp, end in ends.items()
                         if end and at.get(tp.partition, (-1,))[0] < end
+                    ]
+                    behind += [
+                        f"{name}/{number}: the past" for number, (_, text) in at.items() if left_of_the_past(text)
                     ]
                 if not behind:
                     break

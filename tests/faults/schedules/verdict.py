@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.faults.schedules import accounts
+from tests.faults.schedules.plan import FRESH
 from tests.faults.schedules.source import Journal
 from tests.faults.schedules.truth import KINDS, wanted_at
 from topics.record import Kind
@@ -93,7 +94,8 @@ def _everything_is_at_the_backend(stage: Stage, name: str, number: int, partitio
         verdict.find(f"{where}: {len(strange)} arrived that should not have: {_some(sorted(strange))}")
     order = _by_series(wanted)
     for series, numbers in _by_series(came).items():
-        late = _out_of_order(_first_comings(numbers), order.get(series, []))
+        lanes = 2 if stage.plan.fresh and name == FRESH else 1
+        late = _out_of_order(_first_comings(numbers), order.get(series, []), lanes)
         if late:
             verdict.find(f"{where}: series {series} came out of order: {_some(late)}")
     _repeats_are_bounded(stage, name, where, arrivals, partition, verdict)
@@ -116,10 +118,12 @@ def _repeats_are_bounded(
     if stage.lateness.since(0.0) > BUSY_S:
         # Then a sender may have given up on an answer of which we think that it came in time.
         unknown += sum(len(one.items) for one in arrivals if one.retry)
+    lanes = 2 if stage.plan.fresh and name == FRESH else 1
     divided = stage.backends[name].refused_order > 0
     about_s = ABOUT_S + stage.lateness.since(0.0)
     disrupted = sum(
-        _uncommitted(arrivals, one, stage.plan, about_s=about_s, divided=divided) for one in stage.disruptions[name]
+        _uncommitted(arrivals, one, stage.plan, lanes, about_s=about_s, divided=divided)
+        for one in stage.disruptions[name]
     )
     if repeats > unknown + disrupted:
         verdict.find(
@@ -131,21 +135,21 @@ def _repeats_are_bounded(
 
 
 def _uncommitted(
-    arrivals: Sequence[Arrival], disruption: Disruption, plan: Plan, *, about_s: float, divided: bool
+    arrivals: Sequence[Arrival], disruption: Disruption, plan: Plan, lanes: int, *, about_s: float, divided: bool
 ) -> int:
     """What may come again after a disruption.
 
-    One request: the last one that arrived before it. Where the backend makes agents divide requests (`divided`), that
-    is any number of arrivals, together as large as a request may be. While Kafka takes no commits: what was delivered
-    since the last one, and one request in flight.
+    One request of each lane: the last one that arrived before it. Where the backend makes agents divide requests
+    (`divided`), that is any number of arrivals, together as large as a request may be. While Kafka takes no commits:
+    what was delivered since the last one, and one request in flight.
     """
-    largest = max(plan.send_items, plan.series)
+    largest = max(plan.send_items, plan.series) * lanes
     if not disruption.answered:
         since_s, until_s = disruption.began_s - COMMITTED_AFTER_S, disruption.ended_s
         return largest + sum(len(one.items) for one in arrivals if since_s <= one.began_s <= until_s)
     if disruption.frozen:
         return 2 * largest
-    if divided:
+    if divided or lanes > 1:
         return largest
     before = [len(one.items) for one in arrivals if one.began_s <= disruption.began_s]
     about = [len(one.items) for one in arrivals if 0 < one.began_s - disruption.began_s <= about_s]
@@ -179,15 +183,24 @@ def _first_comings(numbers: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-def _out_of_order(came: Sequence[int], order: Sequence[int]) -> list[int]:
-    """Those that came first after one that stands behind them in the topic."""
+def _out_of_order(came: Sequence[int], order: Sequence[int], lanes: int) -> list[int]:
+    """Those that came first after one that stands behind them in the topic, in every lane.
+
+    What is new and what is past are each in order: one of two lanes has nothing yet that stands behind (the one that
+    has got furthest is taken, which is right if anything is).
+    """
     place: Mapping[int, int] = {number: index for index, number in reversed(list(enumerate(order)))}
-    highest = -1
+    highest = [-1] * lanes
     late = []
     for number in came:
-        if place.get(number, highest) < highest:
+        at = place.get(number)
+        if at is None:
+            continue
+        behind = [lane for lane, top in enumerate(highest) if top <= at]
+        if behind:
+            highest[max(behind, key=highest.__getitem__)] = at
+        else:
             late.append(number)
-        highest = max(highest, place.get(number, highest))
     return late
 
 
