@@ -97,7 +97,7 @@ async def test_a_commit_that_began_before_does_not_serve(world):
         world.commit(20)
 
 
-async def test_what_comes_while_it_waits_is_for_the_next_time(world):
+async def test_what_comes_while_it_waits_is_for_the_next_time(world, caplog):
     """A lane of the same partition that delivers the past may change what is to be said again and again."""
     world.commits.moved(P, 20)
     async with world.waiting():
@@ -105,6 +105,7 @@ async def test_what_comes_while_it_waits_is_for_the_next_time(world):
         world.commits.request(P)
         world.commits.confirmed(P, 20)
     assert world.commits.unsaid == {P: 20}
+    assert caplog.text == ""
 
 
 async def test_the_commit_of_another_partition_does_not_serve(world):
@@ -187,8 +188,9 @@ async def test_what_is_dealt_again_as_it_is_committed_has_nothing_to_say(world):
     assert world.commits.unsaid == {}
 
 
-async def test_who_waits_for_a_partition_that_is_taken_away_waits_no_longer(world):
+async def test_who_waits_for_a_partition_that_is_taken_away_waits_no_longer(world, caplog):
     world.commits.moved(P, 20)
     async with world.waiting():
         world.commits.deal([])
         world.lane.nudge()
+    assert caplog.text == ""
