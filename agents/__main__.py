@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 
@@ -12,6 +11,7 @@ import uvloop
 
 from agents.loading import load
 from pipeline.lifecycle.early import answer_signals_early
+from pipeline.lifecycle.garbage import left_alone
 from pipeline.lifecycle.options import RoleOptions, role_options
 
 
@@ -27,14 +27,13 @@ from pipeline.lifecycle.options import RoleOptions, role_options
 @role_options("agent")
 def main(backend: str, instance_id: str, options: RoleOptions) -> None:
     """Deliver from Kafka to one backend: remote_write or logs.clients of the configuration, by name."""
-    gc.disable()  # what is imported stays: a tenth of the start was the search for garbage in it
-    from agents.role import AgentRole  # noqa: PLC0415 — --help needs none of these
-    from pipeline.clock import SystemClock  # noqa: PLC0415
-    from pipeline.lifecycle.main import leave, serve  # noqa: PLC0415
-    from pipeline.telemetry.metrics import Telemetry  # noqa: PLC0415
-    from topics.errors import ConfigError  # noqa: PLC0415
+    with left_alone():
+        from agents.role import AgentRole  # noqa: PLC0415 — --help needs none of these
+        from pipeline.clock import SystemClock  # noqa: PLC0415
+        from pipeline.lifecycle.main import leave, serve  # noqa: PLC0415
+        from pipeline.telemetry.metrics import Telemetry  # noqa: PLC0415
+        from topics.errors import ConfigError  # noqa: PLC0415
 
-    gc.enable()
     telemetry = Telemetry()
     try:
         role = AgentRole(

@@ -48,3 +48,17 @@ def seldom_searched(clock: Clock) -> Iterator[None]:
     finally:
         gc.callbacks.remove(callback)
         gc.unfreeze()
+
+
+@contextmanager
+def left_alone() -> Iterator[None]:
+    """Within, nothing is searched, and what is there at the end no search ever looks at: for imports, which stay.
+
+    Searching them costs a tenth of the start, a tenth of a second at each full search, and a third of one at the exit.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.lifecycle.garbage import SEARCH_ALL_EVERY_S, seldom_searched
+from pipeline.lifecycle.garbage import SEARCH_ALL_EVERY_S, left_alone, seldom_searched
 from tests.support.fakes import FakeClock
 
 
@@ -53,3 +53,23 @@ def test_old_garbage_is_found_when_all_is_searched_again() -> None:
         gc.collect()
         assert gone() is None
         assert gc.get_freeze_count() > 1000
+
+
+def test_what_is_left_alone_no_search_looks_at_and_what_comes_later_it_does() -> None:
+    with left_alone():
+        assert not gc.isenabled()
+        kept = Knot()
+        gone = weakref.ref(kept)
+    assert gc.isenabled()
+    del kept
+    gc.collect()
+    assert gone() is not None
+    later = weakref.ref(Knot())
+    gc.collect()
+    assert later() is None
+
+
+def test_searches_go_on_when_an_import_fails() -> None:
+    with pytest.raises(ImportError), left_alone():
+        raise ImportError
+    assert gc.isenabled()
