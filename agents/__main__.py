@@ -10,6 +10,7 @@ import click
 import uvloop
 
 from agents.loading import load
+from pipeline.heap import share_one
 from pipeline.lifecycle.early import answer_signals_early
 from pipeline.lifecycle.garbage import left_alone
 from pipeline.lifecycle.options import RoleOptions, role_options
@@ -27,6 +28,7 @@ from pipeline.lifecycle.options import RoleOptions, role_options
 @role_options("agent")
 def main(backend: str, instance_id: str, options: RoleOptions) -> None:
     """Deliver from Kafka to one backend: remote_write or logs.clients of the configuration, by name."""
+    share_one()
     with left_alone():
         from agents.role import AgentRole  # noqa: PLC0415 — --help needs none of these
         from pipeline.clock import SystemClock  # noqa: PLC0415

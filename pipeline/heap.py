@@ -7,6 +7,7 @@ that way, which nobody needs until the next one.
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.clock import Clock
 
 EVERY_S = 10.0
+_M_ARENA_MAX = -8  # malloc.h
 LARGE_BYTES = 1024 * 1024
 
 
@@ -39,3 +41,12 @@ class Heap:
         self._last_s = self._clock.monotonic()
         if self._trim is not None:
             self._trim(0)
+
+
+def share_one() -> None:
+    """Let all threads use one heap; to be called before there are any. Does nothing where the C library cannot.
+
+    Otherwise each thread gets its own, and bodies that one thread makes and another lets go leave both large.
+    """
+    with suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
