@@ -226,6 +226,8 @@ class Intake(Watcher):
         requested = self._commits.requested
         offsets |= {tp: requested[tp.partition] for tp in tps - offsets.keys() if tp.partition in requested}
         away = self._app.transport.contact.away
+        if not self._app.consumer.placed:
+            offsets = {}  # what we know of partitions just dealt may be long past: others had them meanwhile
         if offsets and away:
             log.warning("%s; what was delivered since the last commit will come twice", away)
         elif offsets:

@@ -31,6 +31,7 @@ class Consumer:
         self.committed: list[dict] = []
 
         self.sought: list[dict] = []
+        self.placed = True
 
     def highwater(self, tp):
         return self.end
@@ -222,6 +223,19 @@ async def test_shutting_down_does_not_wait_for_a_backend_that_is_away():
             await world.app.on_before_shutdown.handler(world.app)
         assert world.app.consumer.committed == []
         assert world.acks == []
+
+
+async def test_where_partitions_were_dealt_and_not_placed_yet_nothing_is_committed_at_the_end():
+    """A process that stood still has old positions: the group's offsets would go back to them."""
+    async with World() as world:
+        world.put(0, 1)
+        await world.until(lambda: world.acks == [0, 1])
+        world.app.consumer.placed = False
+        await world.app.on_before_shutdown.handler(world.app)
+        assert world.app.consumer.committed == []
+        world.app.consumer.placed = True
+        await world.app.on_before_shutdown.handler(world.app)
+        assert world.app.consumer.committed == [{TP3: 2}]
 
 
 async def test_who_was_told_to_stop_does_not_begin_again():
