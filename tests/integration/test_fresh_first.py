@@ -154,7 +154,7 @@ async def test_what_is_new_overtakes_the_past_and_all_of_it_arrives(feed, receiv
 async def test_when_the_backend_recovers_what_is_new_comes_at_once(feed, receiver, start):
     """The agent runs while the backend is away, and its queues are full of the past."""
     down = asyncio.Event()
-    receiver.script = lambda request, body: Answer(status=503) if down.is_set() else Answer(hang_s=0.05)
+    receiver.script = lambda request, body: Answer(status=503) if down.is_set() else Answer(hang_s=0.2)
     process = start(receiver.url, **SMALL)
     await feed.write(1)
     await drained(process, feed)
