@@ -129,7 +129,10 @@ class HttpClient:
                         continue
                     hop = self._next(hop, response.status, response.headers.get("Location", ""))
                     if hop is None:
-                        yield response
+                        try:
+                            yield response
+                        finally:
+                            _cut(response)
         except (aiohttp.ClientError, HttpFailed, TimeoutError, OSError) as error:
             failed = translate(error, url)
             if failed is error:
@@ -260,6 +263,15 @@ class HttpClient:
 
 def _now_s() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _cut(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of an answer that was not read to its end, at once.
+
+    Over TLS it would wait for the server's goodbye, half a minute from one that has gone.
+    """
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
 
 
 async def _bounded(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,7 @@ from pipeline.discovery.kubernetes import discoverer
 from tests.support import kubernetes_objects as objects
 from tests.support.backends import Prometheus
 from tests.support.discovering import surroundings
-from tests.support.process import wait_for
+from tests.support.process import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,22 +95,14 @@ class Watching(Prometheus):
         return found
 
 
-async def found_by_headrace(settings: dict[str, Any], kubeconfig: Path) -> dict[str, TargetGroup]:
-    """All groups of one discoverer, once it has found everything."""
+async def discover(settings: dict[str, Any], kubeconfig: Path, groups: dict[str, TargetGroup]) -> None:
+    """Keep `groups` as one discoverer says, until cancelled."""
     config = KubernetesSDConfig.model_validate({**settings, "kubeconfig_file": str(kubeconfig)})
-    groups: dict[str, TargetGroup] = {}
-    published = asyncio.Event()
 
     def publish(changed: Any) -> None:
         groups.update({group.source: group for group in changed})
-        published.set()
 
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(discoverer(config, surroundings("kubernetes", clock=SystemClock())).run(publish))
-        async with asyncio.timeout(60):
-            await published.wait()
-        running.cancel()
-    return groups
+    await discoverer(config, surroundings("kubernetes", clock=SystemClock())).run(publish)
 
 
 def labels_of(groups: dict[str, TargetGroup]) -> set[Labels]:
@@ -142,14 +134,22 @@ def kubeconfig(kubernetes_api: KubernetesApi) -> Path:
 async def test_every_role_finds_the_targets_and_labels_that_prometheus_finds(
     kubeconfig: Path, prometheus3_bin: Path
 ) -> None:
-    ours = {name: labels_of(await found_by_headrace(one, kubeconfig)) for name, one in JOBS.items()}
+    groups: dict[str, dict[str, TargetGroup]] = {name: {} for name in JOBS}
     prometheus = Watching(prometheus3_bin, kubeconfig)
     try:
-        prometheus.start()
-        # It takes over what it discovered every five seconds, not all at once: compare when it has come to rest.
-        with contextlib.suppress(AssertionError):
-            wait_for("the same targets", lambda: prometheus.discovered() == ours, timeout_s=30)
-        theirs = prometheus.discovered()
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(discover(one, kubeconfig, groups[name])) for name, one in JOBS.items()]
+            await asyncio.to_thread(prometheus.start)
+            # Neither takes over all that it discovers at once: compared is what they come to rest at.
+            deadline = time.monotonic() + PATIENCE_S
+            while True:
+                theirs = await asyncio.to_thread(prometheus.discovered)
+                ours = {name: labels_of(found) for name, found in groups.items()}
+                if (theirs == ours and all(theirs.values())) or time.monotonic() > deadline:
+                    break
+                await asyncio.sleep(0.2)
+            for task in running:
+                task.cancel()
     finally:
         prometheus.close()
     for name in JOBS:

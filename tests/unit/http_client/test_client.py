@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -282,3 +285,35 @@ async def test_files_that_are_no_certificates_are_named(tmp_path):
         await get(config(tls_config={"ca_file": str(tmp_path / "ca.pem")}), "https://127.0.0.1:1/")
     with pytest.raises(CredentialsUnreadable, match=r"missing\.pem"):
         await get(config(tls_config={"ca_file": str(tmp_path / "missing.pem")}), "https://127.0.0.1:1/")
+
+
+async def test_an_answer_left_before_its_end_is_cut_at_once_also_over_tls(pki):
+    """A server that has frozen would otherwise be waited for, with its connection, for half a minute."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pki / "server.pem", pki / "server.key")
+    ended = threading.Event()
+
+    def serve() -> None:
+        plain, _ = listening.accept()
+        plain.settimeout(10)
+        beneath = plain.dup()
+        beneath.settimeout(10)
+        with context.wrap_socket(plain, server_side=True) as secured, beneath, contextlib.suppress(TimeoutError):
+            secured.recv(65536)
+            secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+            with contextlib.suppress(ConnectionError):
+                while beneath.recv(65536):
+                    pass  # what TLS says of the end is never answered
+            ended.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        async with (
+            HttpClient(config(tls_config={"insecure_skip_verify": True})) as client,
+            client.request("GET", url, timeout_s=20) as response,
+        ):
+            assert await response.content.readexactly(5) == b"hello"
+        await asyncio.to_thread(serving.join)
+    assert ended.is_set()
