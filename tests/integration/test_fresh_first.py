@@ -160,8 +160,11 @@ async def test_when_the_backend_recovers_what_is_new_comes_at_once(feed, receive
     await drained(process, feed)
     down.set()
     await past(feed, 400)
-    # What the lanes have in hand is left for later while the backend is still away.
-    await until("the leaps", lambda: leapt(process) >= PARTITIONS)
+    # What the lanes have in hand is left for later while the backend is still away; all of it, before there is more.
+    deadline = time.monotonic() + 60
+    while await left(process) < 400 * PARTITIONS:
+        assert time.monotonic() < deadline, process.log_text
+        await asyncio.sleep(0.1)
     assert judge([receiver.journal], feed.sent, feed.series).received == PARTITIONS * SERIES
     await feed.write(1)
     down.clear()
