@@ -223,8 +223,9 @@ class Intake(Watcher):
         offsets = {
             tp: lane.next_offset for tp, lane in self.lanes.items() if tp in tps and lane.next_offset is not None
         }
-        requested = self._commits.requested
-        offsets |= {tp: requested[tp.partition] for tp in tps - offsets.keys() if tp.partition in requested}
+        # A commit that is under way may be cut off with us: what it says is said again.
+        unsaid = self._commits.unsaid
+        offsets |= {tp: unsaid[tp.partition] for tp in tps - offsets.keys() if tp.partition in unsaid}
         away = self._app.transport.contact.away
         if not self._app.consumer.placed:
             offsets = {}  # what we know of partitions just dealt may be long past: others had them meanwhile

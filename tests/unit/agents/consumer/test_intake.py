@@ -238,6 +238,25 @@ async def test_where_partitions_were_dealt_and_not_placed_yet_nothing_is_committ
         assert world.app.consumer.committed == [{TP3: 2}]
 
 
+async def test_what_a_commit_under_way_says_is_said_again_at_the_end():
+    """Of a partition without a live record yet, of whose past something was delivered; the commit dies with us."""
+    async with World() as world:
+        await asyncio.sleep(0)
+        commits = world.app.transport.commits
+        commits.deal([3])
+        commits.restore(3, 7, "")
+        commits.begins(3, 7)
+        await world.app.on_partitions_assigned.handler(world.app, [TP3])
+        commits.request(3)
+        commits.metadata(3, 7)
+        await world.app.on_before_shutdown.handler(world.app)
+        assert world.app.consumer.committed == [{TP3: 7}]
+        commits.metadata(3, 7)
+        commits.confirmed(3, 7)
+        await world.app.on_before_shutdown.handler(world.app)
+        assert world.app.consumer.committed == [{TP3: 7}]
+
+
 async def test_who_was_told_to_stop_does_not_begin_again():
     async with World(lambda body: Refused("unauthorized", "")) as world:
         process, begun = world.intake._process, []
