@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-pytest_plugins = ("tests.support.peers", "tests.support.kafka")
+pytest_plugins = ("tests.support.peers", "tests.support.kafka", "tests.support.agent_work")
 
 _HERE = Path(__file__).parent
 _ORDER = ("unit", "conformance", "integration", "e2e", "faults")

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.agent_work import until
 from tests.support.receiver import Answer, Receiver
 from tests.support.rig import Feed, agent
 from topics import compression
 from topics.pb.write_request_pb2 import WriteRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.kafka import KafkaPeer
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-PATIENCE_S = 90.0
 KILLS, ROUNDS = 3, 500
 Item = tuple[str, int]
 """Series and value."""
@@ -59,13 +57,6 @@ class Lives:
                 if more := again - requests[-1]:
                     words.append(f"death {number}, partition {partition}: {len(more)} beside the last request")
         return words
-
-
-async def until(what: str, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 async def test_at_most_one_request_of_each_partition_comes_again(

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.agent_work import until
 from tests.support.committed import Committed, commit_as, committed, delete_below, ends, make_anew, totals
 from tests.support.receiver import Answer, Receiver
-from tests.support.rig import Feed, agent, judge
+from tests.support.rig import Feed, judge
 from topics import compression
 from topics.definitions import group
 from topics.pb.write_request_pb2 import WriteRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from agents.ledger.ledger import Totals
     from tests.support.process import Headrace
 
@@ -56,13 +55,6 @@ class Strict:
         return Answer(500, store=True) if self.requests % 11 == 0 else None
 
 
-async def until(what: str, condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        await asyncio.sleep(0.05)
-
-
 async def all_committed(brokers: str, prefix: str, feed: Feed) -> dict[int, Committed]:
     """Wait until everything in the topic is committed; what is kept beside it."""
     deadline = time.monotonic() + PATIENCE_S
@@ -91,39 +83,9 @@ def assert_nothing_missing(found: Totals) -> None:
     assert found.incidents == []
 
 
-@pytest.fixture
-async def receiver(tmp_path):
-    async with Receiver(tmp_path / "journal") as server:
-        server.keep_seen = False
-        yield server
-
-
-@pytest.fixture
-async def feed(kafka, kafka_prefix):
-    async with Feed(kafka.brokers, kafka_prefix) as writer:
-        yield writer
-
-
-@pytest.fixture
-def start(tmp_path, kafka, kafka_prefix):
-    """Start an agent for `b`; all are killed at the end."""
-    running: list[Headrace] = []
-
-    def start(url: str, *args: str, **remote_write: Any) -> Headrace:
-        folder = tmp_path / f"agent{len(running)}"
-        folder.mkdir()
-        process = agent(folder, kafka.brokers, kafka_prefix, url, *args, **remote_write).start()
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        process.kill9()
-
-
-async def test_kills_under_load_leave_every_sample_with_one_outcome(feed, receiver, start, kafka, kafka_prefix):
+async def test_kills_under_load_leave_every_sample_with_one_outcome(feed, receiver, start_agent, kafka, kafka_prefix):
     receiver.script = Strict()
-    process = start(receiver.url, write_relabel_configs=RULES, queue_config={"min_backoff": "10ms"})
+    process = start_agent(receiver.url, write_relabel_configs=RULES, queue_config={"min_backoff": "10ms"})
     for _ in range(5):
         seen = receiver.requests
         await feed.write(25)
@@ -137,10 +99,10 @@ async def test_kills_under_load_leave_every_sample_with_one_outcome(feed, receiv
     assert judge([receiver.journal], feed.sent, feed.series).disorder == []
 
 
-async def test_agents_that_join_and_leave_under_load_keep_one_account(feed, receiver, start, kafka, kafka_prefix):
+async def test_agents_that_join_and_leave_under_load_keep_one_account(feed, receiver, start_agent, kafka, kafka_prefix):
     receiver.script = Strict()
     settings = {"write_relabel_configs": RULES, "queue_config": {"min_backoff": "10ms"}}
-    first = start(receiver.url, **settings)
+    first = start_agent(receiver.url, **settings)
     done = asyncio.Event()
 
     async def load() -> None:
@@ -152,7 +114,7 @@ async def test_agents_that_join_and_leave_under_load_keep_one_account(feed, rece
         tasks.create_task(load())
         for end in ("stop", "kill9"):
             await until("all partitions", lambda: len(_partitions(first)) == feed.partitions)
-            second = start(receiver.url, **settings)
+            second = start_agent(receiver.url, **settings)
             await until("two members", lambda second=second: _partitions(second) and _disjoint(first, second))
             seen = receiver.requests
             await until("deliveries of both", lambda seen=seen: receiver.requests > seen + 40)
@@ -175,8 +137,10 @@ def _disjoint(first: Headrace, second: Headrace) -> bool:
     return not _partitions(first).keys() & _partitions(second).keys()
 
 
-async def test_what_retention_took_while_nobody_read_is_counted_exactly(feed, receiver, start, kafka, kafka_prefix):
-    process = start(receiver.url)
+async def test_what_retention_took_while_nobody_read_is_counted_exactly(
+    feed, receiver, start_agent, kafka, kafka_prefix
+):
+    process = start_agent(receiver.url)
     await feed.write(10)
     await all_committed(kafka.brokers, kafka_prefix, feed)
     assert await asyncio.to_thread(process.stop) == 0
@@ -199,8 +163,10 @@ async def test_what_retention_took_while_nobody_read_is_counted_exactly(feed, re
     assert 'headrace_agent_incidents_total{backend="b",kind="retention",partition="1"} 1.0' in metrics
 
 
-async def test_an_idle_partition_that_retention_emptied_says_so_at_once(feed, receiver, start, kafka, kafka_prefix):
-    process = start(receiver.url)
+async def test_an_idle_partition_that_retention_emptied_says_so_at_once(
+    feed, receiver, start_agent, kafka, kafka_prefix
+):
+    process = start_agent(receiver.url)
     await feed.write(2)
     await all_committed(kafka.brokers, kafka_prefix, feed)
     assert await asyncio.to_thread(process.stop) == 0
@@ -213,10 +179,10 @@ async def test_an_idle_partition_that_retention_emptied_says_so_at_once(feed, re
 
 
 async def test_what_retention_took_from_a_blocked_partition_is_counted_exactly(
-    feed, receiver, start, kafka, kafka_prefix
+    feed, receiver, start_agent, kafka, kafka_prefix
 ):
     receiver.script = lambda request, body: Answer(503)
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(2)
     await until("a request", lambda: receiver.requests)
     await feed.write(3000, partitions=[1])
@@ -239,9 +205,9 @@ async def test_what_retention_took_from_a_blocked_partition_is_counted_exactly(
 @pytest.mark.parametrize("records", [10, 70], ids=["shorter", "longer"])
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 async def test_a_topic_that_was_made_anew_loses_nothing_that_comes_after(
-    feed, receiver, start, kafka, kafka_prefix, running, records
+    feed, receiver, start_agent, kafka, kafka_prefix, running, records
 ):
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(40)
     await all_committed(kafka.brokers, kafka_prefix, feed)
     if not running:
@@ -263,10 +229,10 @@ def _arrived(receiver: Receiver, values: range, feed: Feed) -> bool:
 
 
 async def test_a_log_that_lost_its_end_is_an_incident_and_loses_nothing_that_comes_after(
-    feed, receiver, start, kafka, kafka_prefix
+    feed, receiver, start_agent, kafka, kafka_prefix
 ):
     """As after an unclean election, or a cluster restored from an older copy: offsets are there, records are not."""
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(3)
     await all_committed(kafka.brokers, kafka_prefix, feed)
     assert await asyncio.to_thread(process.stop) == 0
@@ -285,9 +251,9 @@ async def test_a_log_that_lost_its_end_is_an_incident_and_loses_nothing_that_com
 
 
 async def test_holes_and_repeats_in_a_producers_numbers_are_found_and_counted(
-    feed, receiver, start, kafka, kafka_prefix
+    feed, receiver, start_agent, kafka, kafka_prefix
 ):
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(5)
     await all_committed(kafka.brokers, kafka_prefix, feed)
     feed.sequence[1] += 3
@@ -308,8 +274,10 @@ async def test_holes_and_repeats_in_a_producers_numbers_are_found_and_counted(
     assert 'headrace_agent_producer_repeats_total{backend="b",partition="2"} 2.0' in process.get("/metrics")[1]
 
 
-async def test_what_an_older_headrace_committed_is_where_counting_begins(feed, receiver, start, kafka, kafka_prefix):
-    process = start(receiver.url)
+async def test_what_an_older_headrace_committed_is_where_counting_begins(
+    feed, receiver, start_agent, kafka, kafka_prefix
+):
+    process = start_agent(receiver.url)
     await feed.write(3)
     await all_committed(kafka.brokers, kafka_prefix, feed)
     assert await asyncio.to_thread(process.stop) == 0

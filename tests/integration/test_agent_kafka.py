@@ -14,7 +14,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from google.protobuf.message import DecodeError
 
-from tests.support.receiver import Answer, Receiver, bodies
+from tests.support.agent_work import closes, drained, status, until
+from tests.support.process import PATIENCE_S
+from tests.support.receiver import Answer, bodies
 from tests.support.rig import Feed, agent, judge, samples_in, samples_of
 from topics import compression
 from topics.errors import BadRecord
@@ -22,77 +24,13 @@ from topics.pb.write_request_pb2 import WriteRequest
 from topics.record import RecordHeaders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.support.process import Headrace
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-PATIENCE_S = 90.0
 
-
-async def until(what: str, condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience_s:g} s in vain for {what}"
-        await asyncio.sleep(0.05)
-
-
-async def status(process: Headrace) -> dict[str, Any]:
-    return await asyncio.to_thread(process.status)
-
-
-async def drained(process: Headrace, feed: Feed, patience_s: float = PATIENCE_S) -> dict[str, Any]:
-    """Wait until the agent has an outcome for everything in the topic; its status then."""
-    deadline = time.monotonic() + patience_s
-    since = time.time()
-    while True:
-        found = await status(process)
-        measured = found.get("lag_measured", 0.0) > since
-        if measured and len(found["partitions"]) == feed.partitions and not found["lag_records"]:
-            return found
-        assert time.monotonic() < deadline, f"not drained: {found}\n{process.log_text}"
-        await asyncio.sleep(0.1)
-
-
-def closes(found: dict[str, Any]) -> bool:
-    ledger = found["ledger"]
-    outcomes = sum(sum(ledger[name].values()) for name in ("ruled_out", "rejected", "dead_lettered"))
-    return ledger["in"] == ledger["delivered"] + outcomes + ledger["pending"] and not ledger["difference"]
-
-
-@pytest.fixture
-async def receiver(tmp_path):
-    async with Receiver(tmp_path / "journal") as server:
-        server.keep_seen = False
-        yield server
-
-
-@pytest.fixture
-async def feed(kafka, kafka_prefix):
-    async with Feed(kafka.brokers, kafka_prefix) as writer:
-        yield writer
-
-
-@pytest.fixture
-def start(tmp_path, kafka, kafka_prefix):
-    """Start an agent for `b`; all are killed at the end."""
-    running: list[Headrace] = []
-
-    def start(url: str, *args: str, **remote_write: Any) -> Headrace:
-        folder = tmp_path / f"agent{len(running)}"
-        folder.mkdir()
-        process = agent(folder, kafka.brokers, kafka_prefix, url, *args, **remote_write).start()
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        process.kill9()
-
-
-async def test_everything_arrives_once_and_in_order(feed, receiver, start):
-    process = start(receiver.url)
+async def test_everything_arrives_once_and_in_order(feed, receiver, start_agent):
+    process = start_agent(receiver.url)
     await feed.write(50)
     found = await drained(process, feed)
     verdict = judge([receiver.journal], feed.sent, feed.series)
@@ -102,11 +40,11 @@ async def test_everything_arrives_once_and_in_order(feed, receiver, start):
     assert await asyncio.to_thread(process.stop) == 0
 
 
-async def test_kill_9_under_load_loses_nothing_and_repeats_one_request_of_each_partition(feed, receiver, start):
+async def test_kill_9_under_load_loses_nothing_and_repeats_one_request_of_each_partition(feed, receiver, start_agent):
     kills = 2
     answer_s = 0.7  # longer than the time between two commits: what is acknowledged too early is committed, and lost
     receiver.script = lambda request, body: Answer(hang_s=answer_s)
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     done = asyncio.Event()
 
     async def load() -> None:
@@ -132,8 +70,8 @@ async def test_kill_9_under_load_loses_nothing_and_repeats_one_request_of_each_p
     assert verdict.repeats <= kills * feed.partitions * largest
 
 
-async def test_sigterm_at_rest_commits_everything(feed, receiver, start):
-    process = start(receiver.url)
+async def test_sigterm_at_rest_commits_everything(feed, receiver, start_agent):
+    process = start_agent(receiver.url)
     await feed.write(20)
     await drained(process, feed)
     assert await asyncio.to_thread(process.stop) == 0
@@ -144,9 +82,9 @@ async def test_sigterm_at_rest_commits_everything(feed, receiver, start):
     assert (verdict.lost, verdict.repeats, verdict.disorder) == ({}, 0, [])
 
 
-async def test_sigterm_while_delivering_lets_the_requests_in_flight_end(feed, receiver, start):
+async def test_sigterm_while_delivering_lets_the_requests_in_flight_end(feed, receiver, start_agent):
     receiver.script = lambda request, body: Answer(hang_s=0.5)
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(30)
     await until("a request in flight", lambda: receiver.in_flight)
     assert await asyncio.to_thread(process.stop) == 0
@@ -157,9 +95,9 @@ async def test_sigterm_while_delivering_lets_the_requests_in_flight_end(feed, re
 
 
 @pytest.mark.parametrize("answer", [Answer(hang_s=3600), Answer(503), Answer(401)], ids=["hangs", "503", "401"])
-async def test_sigterm_with_a_dead_backend_ends_in_time_and_commits_nothing(feed, receiver, start, answer):
+async def test_sigterm_with_a_dead_backend_ends_in_time_and_commits_nothing(feed, receiver, start_agent, answer):
     receiver.script = lambda request, body: answer
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(30)
     await until("requests", lambda: receiver.requests >= feed.partitions)
     begin = time.monotonic()
@@ -172,9 +110,9 @@ async def test_sigterm_with_a_dead_backend_ends_in_time_and_commits_nothing(feed
     assert (verdict.lost, verdict.repeats, verdict.disorder) == ({}, 0, [])
 
 
-async def test_a_second_agent_joins_and_leaves_under_load(feed, receiver, start):
+async def test_a_second_agent_joins_and_leaves_under_load(feed, receiver, start_agent):
     receiver.script = lambda request, body: Answer(hang_s=0.05)
-    first = start(receiver.url)
+    first = start_agent(receiver.url)
     done = asyncio.Event()
 
     async def load() -> None:
@@ -185,7 +123,7 @@ async def test_a_second_agent_joins_and_leaves_under_load(feed, receiver, start)
     async with asyncio.TaskGroup() as group:
         group.create_task(load())
         await until("deliveries", lambda: receiver.requests > 10)
-        second = start(receiver.url)
+        second = start_agent(receiver.url)
         await until("two members", lambda: _partitions(second) and _partitions(first) < feed.partitions)
         seen = receiver.requests
         await until("deliveries of both", lambda: receiver.requests > seen + 20)
@@ -216,10 +154,10 @@ def _partitions(process: Headrace) -> int:
     ],
     ids=["503", "429", "500", "cut", "hang"],
 )
-async def test_a_backend_that_fails_for_a_while_gets_everything_in_order(feed, receiver, start, answer):
+async def test_a_backend_that_fails_for_a_while_gets_everything_in_order(feed, receiver, start_agent, answer):
     failures = 12
     receiver.script = lambda request, body: answer if receiver.requests <= failures else None
-    process = start(receiver.url, remote_timeout="500ms")
+    process = start_agent(receiver.url, remote_timeout="500ms")
     await feed.write(20)
     await until("the failures", lambda: receiver.requests > failures)
     found = await drained(process, feed)
@@ -228,9 +166,9 @@ async def test_a_backend_that_fails_for_a_while_gets_everything_in_order(feed, r
     assert closes(found)
 
 
-async def test_a_backend_whose_port_is_closed_gets_everything_when_it_opens(feed, receiver, start):
+async def test_a_backend_whose_port_is_closed_gets_everything_when_it_opens(feed, receiver, start_agent):
     await receiver.stop()
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(20)
     await until("retrying", lambda: process.status().get("state") == "retrying")
     assert "127.0.0.1" in process.status()["reason"]
@@ -239,9 +177,9 @@ async def test_a_backend_whose_port_is_closed_gets_everything_when_it_opens(feed
     assert not judge([receiver.journal], feed.sent, feed.series).lost
 
 
-async def test_a_refused_backend_pauses_says_why_and_resumes(feed, receiver, start):
+async def test_a_refused_backend_pauses_says_why_and_resumes(feed, receiver, start_agent):
     receiver.script = lambda request, body: Answer(401, "token expired")
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(5)
     await until("paused", lambda: process.status().get("state") == "paused")
     found = await status(process)
@@ -254,15 +192,15 @@ async def test_a_refused_backend_pauses_says_why_and_resumes(feed, receiver, sta
     assert not judge([receiver.journal], feed.sent, feed.series).lost
 
 
-async def test_an_unknown_host_pauses_and_the_process_stays(feed, start):
-    process = start("http://nobody.invalid/write")
+async def test_an_unknown_host_pauses_and_the_process_stays(feed, start_agent):
+    process = start_agent("http://nobody.invalid/write")
     await feed.write(1)
     await until("paused", lambda: process.status().get("state") == "paused")
     assert "unknown_host" in process.status()["reason"]
     assert await asyncio.to_thread(process.stop) == 0
 
 
-async def test_one_blocked_partition_stops_no_other(feed, receiver, start):
+async def test_one_blocked_partition_stops_no_other(feed, receiver, start_agent):
     blocked = Feed.labels(1, 0)[1][1].encode()
     marker = b"partition\x12\x01" + blocked
 
@@ -270,7 +208,7 @@ async def test_one_blocked_partition_stops_no_other(feed, receiver, start):
         return Answer(hang_s=3600) if marker in compression.decompress(body) else None
 
     receiver.script = script
-    process = start(receiver.url, remote_timeout="600s")
+    process = start_agent(receiver.url, remote_timeout="600s")
     await feed.write(200)
     free = dict(feed.sent)
     free.pop(1)
@@ -286,16 +224,16 @@ async def test_one_blocked_partition_stops_no_other(feed, receiver, start):
     assert not judge([receiver.journal], feed.sent, feed.series).lost
 
 
-async def test_never_two_requests_of_a_partition_at_a_time(feed, receiver, start):
+async def test_never_two_requests_of_a_partition_at_a_time(feed, receiver, start_agent):
     receiver.script = lambda request, body: Answer(hang_s=0.02)
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     for _ in range(5):
         await feed.write(20)
     await drained(process, feed)
     assert receiver.max_in_flight <= feed.partitions
 
 
-async def test_bad_records_are_dead_lettered_and_the_partition_goes_on(feed, receiver, start, kafka):
+async def test_bad_records_are_dead_lettered_and_the_partition_goes_on(feed, receiver, start_agent, kafka):
     def strict(request, body):
         try:
             WriteRequest.FromString(compression.decompress(body))
@@ -316,7 +254,7 @@ async def test_bad_records_are_dead_lettered_and_the_partition_goes_on(feed, rec
         for headers in (True, False):
             await (await feed.send(1, value, 20, headers=headers))
         await feed.write(2)
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     found = await drained(process, feed)
     verdict = judge([receiver.journal], feed.sent, feed.series)
     assert (verdict.lost, verdict.disorder) == ({}, [])
@@ -332,7 +270,7 @@ async def test_bad_records_are_dead_lettered_and_the_partition_goes_on(feed, rec
     assert sum(found["ledger"]["dead_lettered"].values()) == len(poison) * (20 + 1)
 
 
-async def test_one_bad_series_is_found_and_dead_lettered_and_the_others_arrive(feed, receiver, start, kafka):
+async def test_one_bad_series_is_found_and_dead_lettered_and_the_others_arrive(feed, receiver, start_agent, kafka):
     bad = {"partition": "2", "series": "7"}
 
     def script(request, body):
@@ -343,7 +281,7 @@ async def test_one_bad_series_is_found_and_dead_lettered_and_the_others_arrive(f
         return None
 
     receiver.script = script
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(4)
     found = await drained(process, feed)
     verdict = judge([receiver.journal], feed.sent, feed.series)
@@ -359,7 +297,7 @@ async def test_one_bad_series_is_found_and_dead_lettered_and_the_others_arrive(f
         assert RecordHeaders.decode(letter.headers).samples == 1
 
 
-async def test_what_a_strict_backend_had_before_is_counted_not_dead_lettered(feed, receiver, start):
+async def test_what_a_strict_backend_had_before_is_counted_not_dead_lettered(feed, receiver, start_agent):
     """The first requests are stored, but answered 500: what comes again is out of order for a strict backend."""
     newest: dict[tuple[str, str], int] = {}
 
@@ -374,7 +312,7 @@ async def test_what_a_strict_backend_had_before_is_counted_not_dead_lettered(fee
         return Answer(500, store=True) if receiver.requests <= feed.partitions else None
 
     receiver.script = script
-    process = start(receiver.url)
+    process = start_agent(receiver.url)
     await feed.write(10)
     found = await drained(process, feed)
     verdict = judge([receiver.journal], feed.sent, feed.series)
@@ -384,12 +322,12 @@ async def test_what_a_strict_backend_had_before_is_counted_not_dead_lettered(fee
     assert closes(found)
 
 
-async def test_rules_drop_and_rewrite(feed, receiver, start):
+async def test_rules_drop_and_rewrite(feed, receiver, start_agent):
     rules = [
         {"source_labels": ["series"], "regex": "1.", "action": "drop"},
         {"target_label": "cluster", "replacement": "eu1"},
     ]
-    process = start(receiver.url, write_relabel_configs=rules)
+    process = start_agent(receiver.url, write_relabel_configs=rules)
     await feed.write(10)
     found = await drained(process, feed)
     verdict = judge([receiver.journal], feed.sent, feed.series)
@@ -399,7 +337,7 @@ async def test_rules_drop_and_rewrite(feed, receiver, start):
     assert closes(found)
 
 
-async def test_max_samples_per_send_is_kept(feed, receiver, start):
+async def test_max_samples_per_send_is_kept(feed, receiver, start_agent):
     most = 7
 
     def script(request, body):
@@ -407,15 +345,15 @@ async def test_max_samples_per_send_is_kept(feed, receiver, start):
         return Answer(500) if sum(len(one.samples) for one in found.timeseries) > most else None
 
     receiver.script = script
-    process = start(receiver.url, queue_config={"max_samples_per_send": most})
+    process = start_agent(receiver.url, queue_config={"max_samples_per_send": most})
     await feed.write(10)
     await drained(process, feed)
     verdict = judge([receiver.journal], feed.sent, feed.series)
     assert (verdict.lost, verdict.repeats, verdict.disorder) == ({}, 0, [])
 
 
-async def test_a_reload_takes_effect_also_for_a_batch_that_cannot_be_delivered(feed, receiver, start, tmp_path):
-    process = start("http://nobody.invalid/write")
+async def test_a_reload_takes_effect_also_for_a_batch_that_cannot_be_delivered(feed, receiver, start_agent, tmp_path):
+    process = start_agent("http://nobody.invalid/write")
     await feed.write(5)
     await until("paused", lambda: process.status().get("state") == "paused")
     file = tmp_path / "agent0" / "headrace.yml"
@@ -426,8 +364,8 @@ async def test_a_reload_takes_effect_also_for_a_batch_that_cannot_be_delivered(f
     assert closes(found)
 
 
-async def test_a_broken_file_leaves_the_old_configuration_running(feed, receiver, start, tmp_path):
-    process = start(receiver.url)
+async def test_a_broken_file_leaves_the_old_configuration_running(feed, receiver, start_agent, tmp_path):
+    process = start_agent(receiver.url)
     await feed.write(1)
     await drained(process, feed)
     (tmp_path / "agent0" / "headrace.yml").write_text("remote_write: [{name: other, url: http://127.0.0.1:1/}]")

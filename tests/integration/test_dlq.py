@@ -82,12 +82,6 @@ async def receiver(tmp_path):
         yield server
 
 
-@pytest.fixture
-async def feed(kafka, kafka_prefix):
-    async with Feed(kafka.brokers, kafka_prefix) as writer:
-        yield writer
-
-
 def configured(tmp_path: Path, feed: Feed, kafka: Any, prefix: str, url: str) -> Headrace:
     """An agent, not started; its configuration is written."""
     return agent(tmp_path, kafka.brokers, prefix, url, partitions=feed.partitions)

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from agents.ledger.commits import decode
-from tests.integration.test_agent_kafka import closes, drained, status, until
 from tests.peers import catalogue
+from tests.support.agent_work import closes, drained, status, until
 from tests.support.backends import Prometheus
-from tests.support.receiver import Answer, Receiver, bodies
-from tests.support.rig import Feed, agent, judge
+from tests.support.receiver import Answer, bodies
+from tests.support.rig import Feed, judge
 from tests.support.server import require
 from topics import compression
 from topics.definitions import group
 from topics.pb.write_request_pb2 import WriteRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from tests.support.backends import VictoriaMetrics
@@ -49,25 +50,9 @@ async def feed(kafka: KafkaPeer, kafka_prefix: str) -> AsyncIterator[Feed]:
 
 
 @pytest.fixture
-async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
-    async with Receiver(tmp_path / "journal") as server:
-        server.keep_seen = False
-        yield server
-
-
-@pytest.fixture
-def start(tmp_path: Path, kafka: KafkaPeer, kafka_prefix: str) -> Iterator[Callable[..., Headrace]]:
-    running: list[Headrace] = []
-
-    def begin(url: str, **remote_write: Any) -> Headrace:
-        folder = tmp_path / f"agent{len(running)}"
-        folder.mkdir()
-        running.append(agent(folder, kafka.brokers, kafka_prefix, url, **(FRESH | remote_write)).start())
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill9()
+def start(start_agent: Callable[..., Headrace]) -> Callable[..., Headrace]:
+    """What is new goes first."""
+    return functools.partial(start_agent, **FRESH)
 
 
 async def past(feed: Feed, rounds: int) -> None:

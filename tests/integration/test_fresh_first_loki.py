@@ -11,7 +11,7 @@ import pytest
 import yaml
 from aiokafka import AIOKafkaProducer
 
-from tests.integration.test_agent_kafka import status
+from tests.support.agent_work import status
 from tests.support.process import Headrace
 from topics import admin, compression, push_request
 from topics.definitions import TopicNames, specs

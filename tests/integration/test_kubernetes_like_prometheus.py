@@ -14,7 +14,7 @@ from pipeline.config.sd.kubernetes import KubernetesSDConfig
 from pipeline.discovery.kubernetes import discoverer
 from tests.support import kubernetes_objects as objects
 from tests.support.backends import Prometheus
-from tests.support.discovering import surroundings
+from tests.support.discovering import goodbyes, surroundings
 from tests.support.process import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ async def test_every_role_finds_the_targets_and_labels_that_prometheus_finds(
                 await asyncio.sleep(0.2)
             for task in running:
                 task.cancel()
+        await goodbyes()
     finally:
         prometheus.close()
     for name in JOBS:

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.offline.times import show
 from tests.support.process import Headrace
 from tests.support.receiver import Receiver
-from tests.support.rig import START_MS, Feed, agent, judge, samples_in
+from tests.support.rig import START_MS, agent, judge, samples_in
 from topics.definitions import group
 
 if TYPE_CHECKING:
@@ -67,12 +67,6 @@ async def other(tmp_path):
     async with Receiver(tmp_path / "other") as server:
         server.keep_seen = False
         yield server
-
-
-@pytest.fixture
-async def feed(kafka, kafka_prefix):
-    async with Feed(kafka.brokers, kafka_prefix) as writer:
-        yield writer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from agents.consumer import start_offset
 from pipeline.clock import SystemClock
-from tests.integration.test_agent_kafka import closes, drained
+from tests.support.agent_work import closes, drained
 from tests.support.receiver import Receiver
 from tests.support.rig import Feed, agent, judge
 from topics.definitions import group

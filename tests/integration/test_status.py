@@ -55,13 +55,6 @@ async def feed(kafka, kafka_prefix):
 
 
 @pytest.fixture
-async def receiver(tmp_path):
-    async with Receiver(tmp_path / "journal") as server:
-        server.keep_seen = False
-        yield server
-
-
-@pytest.fixture
 def status(tmp_path, kafka, kafka_prefix, feed, receiver):
     folder = tmp_path / "status"
     folder.mkdir()

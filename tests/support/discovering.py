@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.sslproto import SSLProtocol
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -92,3 +93,16 @@ async def discovering(discoverer: Discoverer, around: Surroundings) -> AsyncIter
             yield found
         finally:
             running.cancel()
+    await goodbyes()
+
+
+async def goodbyes() -> None:
+    """Wait for the ends of TLS connections that were closed: a loop that ends before leaves their sockets behind.
+
+    aiohttp cuts those alone that it holds when it is closed; others, of requests that were cancelled, take leave of
+    their server meanwhile.
+    """
+    held = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]
+    async with asyncio.timeout(PATIENCE_S):
+        while any(isinstance(one.get_protocol(), SSLProtocol) for one in list(held.values())):
+            await asyncio.sleep(0.01)
