@@ -6,7 +6,8 @@ A reload makes a new one; the old one is closed when no lane is inside it any mo
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections import deque
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -142,13 +143,16 @@ class Delivery:
                 done += 1
 
         try:
-            pieces = await self._prepare(lane, records)
+            pieces, unreadable = await self._prepare(lane, records)
             sent = 0
+            if await self._discard(lane, unreadable, sent) and pieces:
+                settle(pieces[0].record)
             for request in requests(pieces, self.size):
                 await self._ledger.covered(lane)
                 await self._deliverer.deliver(lane, request)
                 sent += len(request)
                 # The first record with a piece still to send has no outcome; all before it have.
+                await self._discard(lane, unreadable, sent)
                 settle(pieces[sent].record if sent < len(pieces) else None)
                 lane.begun = sent < len(pieces) and pieces[sent - 1].record is pieces[sent].record
             settle(None)
@@ -158,9 +162,20 @@ class Delivery:
             self.instruments.ended(lane)
             await self._leave()
 
-    async def _prepare(self, lane: Lane, records: Sequence[Record]) -> list[Piece]:
+    async def _discard(self, lane: Lane, unreadable: deque[_Unreadable], sent: int) -> bool:
+        """Store the letters of the records whose turn has come; whether there were any. Any earlier, and they would be
+        written once more when what stands before them is cut off.
+        """
+        before = len(unreadable)
+        while unreadable and unreadable[0].after <= sent:
+            one = unreadable.popleft()
+            await self._deliverer.discard(lane, one.piece, one.error)
+        return len(unreadable) < before
+
+    async def _prepare(self, lane: Lane, records: Sequence[Record]) -> tuple[list[Piece], deque[_Unreadable]]:
         account = self._ledger.partition(lane.partition)
         pieces: list[Piece] = []
+        unreadable: deque[_Unreadable] = deque()
         breath = 0
         for record in records:
             items = self._preparer.items(record)
@@ -169,7 +184,7 @@ class Delivery:
             try:
                 prepared = self._prepared(record, items)
             except BadRecord as error:
-                await self._deliverer.discard(lane, Piece(record, record.value, items), error)
+                unreadable.append(_Unreadable(len(pieces), Piece(record, record.value, items), error))
                 continue
             if prepared.ruled_out:
                 account.rule_out(record, prepared.ruled_out)
@@ -179,7 +194,7 @@ class Delivery:
             if breath > BREATH_EVERY_ITEMS:
                 breath = 0
                 await asyncio.sleep(0)  # the other lanes and the heartbeat of the process go on
-        return pieces
+        return pieces, unreadable
 
     def _prepared(self, record: Record, items: int) -> Prepared:
         """Raises BadRecord."""
@@ -190,6 +205,15 @@ class Delivery:
         found = Prepared(0, []) if young is None else self._preparer.prepare(young, left)
         ruled_out = {**found.ruled_out, AGE_LIMIT: items - left}
         return Prepared(items, [replace(piece, record=record) for piece in found.pieces], ruled_out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A record that is no record, and how many pieces stand before it."""
+
+    after: int
+    piece: Piece
+    error: BadRecord
 
 
 class AgeLimit:

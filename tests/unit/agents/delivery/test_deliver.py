@@ -340,6 +340,29 @@ async def test_a_corrupt_record_that_a_backend_answers_500_to_does_not_block_the
     assert ledger(rig)["delivered"] == 2
 
 
+async def test_a_letter_is_written_when_its_turn_comes_and_not_again_after_a_cut():
+    """What stands before it has its outcome first; what stands before everything is settled at once."""
+
+    def script(body: bytes):
+        if len(rig.client.bodies) == 1:
+            rig.lane.stop()
+        return Retry("503") if len(rig.client.bodies) == 1 else Delivered()
+
+    rig = Rig(script)
+    bad = [record(b"", 1, offset=offset, value=b"no block %d" % offset) for offset in (0, 2, 4)]
+    good = [record(many(1, offset), 1, offset=offset) for offset in (1, 3)]
+    records = sorted([*bad, *good], key=lambda one: one.offset)
+    with pytest.raises(Interrupted):
+        await rig.process(*records)
+    assert [letter.value for letter in rig.letters] == [b"no block 0"]
+    assert rig.settled == [0]
+    rig.lane.resume()
+    await rig.process(*records[1:])
+    assert [letter.value for letter in rig.letters] == [one.value for one in bad]
+    assert rig.settled == [0, 1, 2, 3, 4]
+    assert ledger(rig)["delivered"] == 2
+
+
 async def test_a_record_of_another_kind_is_dead_lettered():
     rig = Rig()
     await rig.process(record(stream({"a": "b"}, "line"), 1, kind=Kind.LOGS))
