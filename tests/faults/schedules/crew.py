@@ -100,6 +100,13 @@ class Crew:
                 slot.process.signal(signal.SIGCONT)
             slot.process.kill9()
 
+    async def tell(self) -> None:
+        """Let every agent write into its log where it stands."""
+        for slot in (one for slots in self.agents.values() for one in slots):
+            if slot.process.process.poll() is None:
+                slot.process.signal(signal.SIGUSR1)
+        await asyncio.sleep(1)
+
     async def going(self) -> None:
         """Return when the source answers to SIGTERM: before, it has nothing to end in good order."""
         source = self.source

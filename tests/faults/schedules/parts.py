@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import signal
 import sys
 
 from agents.__main__ import main
@@ -20,6 +22,7 @@ def be_agent(clock: str, fault: str, words: list[str]) -> None:
     backfill.STALE_S = STALE_S  # type: ignore[misc]
     sabotage.build_in(fault)
     answer_signals_early()
+    signal.signal(signal.SIGUSR1, _tell)
     main(words, prog_name="headrace agent")
 
 
@@ -27,3 +30,11 @@ def be_source(clock: str, orders: source.Orders) -> None:
     """See source.py."""
     stepped.follow(clock)
     sys.exit(asyncio.run(source.run(orders)))
+
+
+def _tell(*_: object) -> None:
+    """Where every thread and every task stands, into the log: for one that hangs."""
+    faulthandler.dump_traceback(all_threads=True)
+    for task in list(asyncio.tasks._all_tasks):  # type: ignore[attr-defined]
+        task.print_stack(file=sys.stderr)
+    sys.stderr.flush()

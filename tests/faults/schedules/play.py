@@ -87,7 +87,11 @@ async def _played(stage: Stage, outcome: Outcome) -> verdict.Verdict:
         watch.lap("load and faults")
         await stage.crew.end_source()
         watch.lap("end of the source")
-        await truth.drained(stage.brokers, stage.names, plan.partitions, DRAIN_S)
+        try:
+            await truth.drained(stage.brokers, stage.names, plan.partitions, DRAIN_S)
+        except AssertionError:
+            await stage.crew.tell()
+            raise
         keeping.cancel()
         watching.cancel()
     watch.lap("drain")
