@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.client import ConnectionGroup
+from aiokafka.conn import CloseReason
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import (
     CommitFailedError,
@@ -36,6 +38,8 @@ what a record costs. In a steady stream it also decides how many records go toge
 LEAVE_S = 1.5  # for the farewell to the group; without one the partitions wait for the session's end
 LEAVE_AWAY_S = 0.2
 LEFTOVERS_S = 0.5
+COMMIT_S = 10.0
+"""So long a commit may take; it says what is true at its time, and the next one says what is true then."""
 _TOO_LARGE = (OffsetMetadataTooLargeError, InvalidCommitOffsetSizeError)
 _LOST_S = 0.5
 
@@ -97,9 +101,14 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
         if not ours:  # all were dealt to others meanwhile; aiokafka raises for nothing
             return frozenset()
         try:
-            await consumer.commit(ours)
+            async with asyncio.timeout(COMMIT_S):
+                await consumer.commit(ours)
         except _TOO_LARGE:
             raise
+        except TimeoutError:
+            log.warning("Kafka has not answered a commit for %g s; asking on another connection", COMMIT_S)
+            self._hang_up(consumer)
+            return frozenset()
         except CommitFailedError as error:
             if "already rebalanced" in str(error):
                 return frozenset()
@@ -110,6 +119,16 @@ class CommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # F
             await self.crash(error)
             return frozenset()
         return frozenset(TP(place.topic, place.partition) for place in ours)
+
+    @staticmethod
+    def _hang_up(consumer: Any) -> None:
+        """Close the connection to the group's coordinator. A broker answers one request of a connection after the
+        other: all later ones, heartbeats too, would wait for Faust's 90 s behind the one that it has forgotten.
+        """
+        place = (consumer._coordinator.coordinator_id, ConnectionGroup.COORDINATION)  # noqa: SLF001
+        connection = consumer._client._conns.get(place)  # noqa: SLF001
+        if connection is not None:
+            connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
     async def _fetch_records(self, consumer: Any, active_partitions: Any, **options: Any) -> Any:
         try:

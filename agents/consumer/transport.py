@@ -1,4 +1,4 @@
-"""Faust's Kafka consumer, changed in thirteen places. Everything here and in thread.py is private to Faust: its version
+"""Faust's Kafka consumer, changed in fourteen places. Everything here and in thread.py is private to Faust: its version
 is pinned, and tests/unit/agents/consumer/test_faust_guards.py fails when one of these names or shapes changes.
 
 1. No two tasks for each message (`wait_first`): a third of the CPU.
@@ -22,6 +22,8 @@ is pinned, and tests/unit/agents/consumer/test_faust_guards.py fails when one of
 12. Commits as soon as a lane is about to send more, not only by the clock: see ledger/cover.py.
 13. A poll brings what was fetched of all partitions, so many records of each. Stock brings so many of all together: a
    way from thread to thread and back for every few records.
+14. Gives a commit ten seconds. Stock waits 90 for an answer that a broker in trouble (a full disk) never gives, and
+   every commit after that one waits with it.
 """
 
 from __future__ import annotations
