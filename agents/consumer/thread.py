@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FETCH_BYTES = 2 * 1024 * 1024
+FETCH_BYTES = 256 * 1024
 FETCH_WAIT_MS = 400
 """Kafka answers when there are so many bytes or after so long: a fetch, and what comes of it, costs much more than
-what a record costs. In a steady stream it also decides how many records go together in a request.
+what a record costs. In a steady stream the time decides how many records go together in a request. The bytes must be
+well below what one partition may bring (app.py): where all that waits lies in one, each fetch would last that long.
 """
 LEAVE_S = 1.5  # for the farewell to the group; without one the partitions wait for the session's end
 LEAVE_AWAY_S = 0.2

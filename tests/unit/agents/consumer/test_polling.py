@@ -11,7 +11,7 @@ from aiokafka.consumer.fetcher import Fetcher, FetchError
 from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
-from agents.consumer import thread
+from agents.consumer import app, thread
 from agents.consumer.thread import CommittedThread
 
 PLACES = [TopicPartition("t", number) for number in range(4)]
@@ -99,3 +99,8 @@ async def test_while_partitions_are_dealt_it_waits_for_nothing():
     found = {PLACES[0]: ["a"]}
     await CommittedThread._fetched_too(fetching, set(PLACES), found, 4)
     assert found == {PLACES[0]: ["a"]}
+
+
+def test_what_one_partition_may_bring_ends_the_wait_of_a_fetch():
+    """Records are not divided: a fetch of one partition brings less than the bound by up to one of them."""
+    assert thread.FETCH_BYTES <= app.FETCH_BYTES // 2
