@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest
 
 from pipeline.devsink import journal
+from tests.support.counting_targets import CountingTargets
 from topics import keys
 from topics.labels import make
 from topics.write_request import STALE_NAN_BITS
@@ -23,44 +23,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class NumberedTarget:
+class NumberedTarget(CountingTargets):
     """Serves `/metrics` with `series` series on 127.0.0.1; each answer bears the next number."""
 
     def __init__(self, series: int = 50) -> None:
+        super().__init__()
         self.answers = 0
         self._series = series
         self._lock = threading.Lock()
-        target = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = target._body()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_given: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _body(self) -> bytes:
+    def answer(self, path: str) -> str:
+        """At any path."""
         with self._lock:
             self.answers += 1
             number = self.answers
         lines = [f'numbered{{series="{index}"}} {number}' for index in range(self._series)]
-        return ("# TYPE numbered gauge\n" + "\n".join(lines) + "\n").encode()
+        return "# TYPE numbered gauge\n" + "\n".join(lines) + "\n"
 
     def proof(self, journal_file: Path, *, job: str, **labels: str) -> Proof:
         """What this sink got of our series; `labels` beside job and instance, e.g. external ones."""
